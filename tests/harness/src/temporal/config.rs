@@ -1,0 +1,220 @@
+//! What a Temporal server is told: its configuration file and its dynamic configuration.
+//!
+//! Both files are YAML, of which JSON is a part. Keys: `common/config/config.go` and
+//! `common/dynamicconfig/constants.go` of the server.
+
+use serde_json::{Map, Value, json};
+
+use crate::error::Error;
+use crate::postgres;
+use crate::run::Port;
+
+use super::Server;
+
+/// A limit that no test reaches.
+const UNLIMITED: u32 = 100_000;
+
+/// Dynamic keys that hold a rate or a count which tests must not run into.
+const LIMITS: [&str; 11] = [
+    "frontend.rps",
+    "frontend.namespaceRPS",
+    "frontend.namespaceRPS.visibility",
+    "frontend.namespaceCount",
+    "frontend.rps.namespaceReplicationInducingAPIs",
+    "frontend.namespaceRPS.namespaceReplicationInducingAPIs",
+    "frontend.persistenceMaxQPS",
+    "history.rps",
+    "history.persistenceMaxQPS",
+    "matching.rps",
+    "matching.persistenceMaxQPS",
+];
+
+/// Options of a server that is not yet running.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub(super) main: String,
+    pub(super) visibility: String,
+    pub(super) existing: bool,
+    pub(super) shards: u32,
+    pub(super) cluster: String,
+    pub(super) namespaces: Vec<(String, u32)>,
+    dynamic: Map<String, Value>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let mut dynamic = Map::new();
+        for key in LIMITS {
+            dynamic.insert(key.to_owned(), UNLIMITED.into());
+        }
+        dynamic.insert("worker.persistenceMaxQPS".to_owned(), UNLIMITED.into());
+        // Timers fire up to so much late, a second by default: tests would do little but wait.
+        dynamic.insert("history.timerProcessorMaxTimeShift".to_owned(), "20ms".into());
+        Self {
+            main: "temporal".to_owned(),
+            visibility: "temporal_visibility".to_owned(),
+            existing: false,
+            shards: 4,
+            cluster: "active".to_owned(),
+            namespaces: vec![("default".to_owned(), 7)],
+            dynamic,
+        }
+    }
+}
+
+impl Options {
+    /// Names of the two databases; `temporal` and `temporal_visibility` without this.
+    #[must_use]
+    pub fn databases(mut self, main: &str, visibility: &str) -> Self {
+        main.clone_into(&mut self.main);
+        visibility.clone_into(&mut self.visibility);
+        self
+    }
+
+    /// The databases are there already, restored from somewhere: neither they nor namespaces
+    /// are created. Read [`super::freeze`] first.
+    #[must_use]
+    pub fn existing(mut self) -> Self {
+        self.existing = true;
+        self.namespaces.clear();
+        self
+    }
+
+    /// Number of history shards, 4 without this. That of an existing database wins.
+    #[must_use]
+    pub fn shards(mut self, shards: u32) -> Self {
+        self.shards = shards;
+        self
+    }
+
+    /// Name of the cluster, `active` without this. That of an existing database must be given.
+    #[must_use]
+    pub fn cluster(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.cluster);
+        self
+    }
+
+    /// Another namespace to create, beside `default`, with its retention in days.
+    #[must_use]
+    pub fn namespace(mut self, name: &str, retention_days: u32) -> Self {
+        self.namespaces.push((name.to_owned(), retention_days));
+        self
+    }
+
+    /// A key of the dynamic configuration.
+    #[must_use]
+    pub fn dynamic(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.dynamic.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// Creates databases, schema and namespaces (unless existing) and starts the server.
+    ///
+    /// # Errors
+    /// When the server cannot be built or does not come up.
+    pub fn start(self, postgres: &postgres::Server) -> Result<Server, Error> {
+        Server::create(self, postgres)
+    }
+
+    /// The dynamic configuration file.
+    pub(super) fn dynamic_file(&self) -> Value {
+        Value::Object(
+            self.dynamic
+                .iter()
+                .map(|(key, value)| (key.clone(), json!([{ "value": value }])))
+                .collect(),
+        )
+    }
+
+    /// The configuration file.
+    pub(super) fn file(
+        &self,
+        ports: &Ports,
+        database_address: &str,
+        dynamic_path: &std::path::Path,
+    ) -> Value {
+        let store = |database: &str, connections: u32| {
+            json!({ "sql": {
+                "pluginName": "postgres12",
+                "databaseName": database,
+                "connectAddr": database_address,
+                "connectProtocol": "tcp",
+                "user": postgres::SUPERUSER,
+                "password": postgres::PASSWORD,
+                "maxConns": connections,
+                "maxIdleConns": connections,
+                "maxConnLifetime": "1h",
+            }})
+        };
+        let service = |[grpc, membership]: &[Port; 2]| {
+            json!({ "rpc": {
+                "grpcPort": grpc.number(),
+                "membershipPort": membership.number(),
+                "bindOnIP": "127.0.0.1",
+            }})
+        };
+        let frontend = format!("127.0.0.1:{}", ports.frontend());
+        json!({
+            "log": { "stdout": true, "level": "info" },
+            "persistence": {
+                "defaultStore": "main",
+                "visibilityStore": "visibility",
+                "numHistoryShards": self.shards,
+                "datastores": {
+                    "main": store(&self.main, 20),
+                    "visibility": store(&self.visibility, 10),
+                },
+            },
+            "global": {
+                "membership": { "maxJoinDuration": "30s", "broadcastAddress": "127.0.0.1" },
+            },
+            "services": {
+                "frontend": service(&ports.frontend),
+                "history": service(&ports.history),
+                "matching": service(&ports.matching),
+                "worker": service(&ports.worker),
+            },
+            "clusterMetadata": {
+                // Importing histories asks for it.
+                "enableGlobalNamespace": true,
+                "failoverVersionIncrement": 10,
+                "masterClusterName": &self.cluster,
+                "currentClusterName": &self.cluster,
+                "clusterInformation": {
+                    &self.cluster: {
+                        "enabled": true,
+                        "initialFailoverVersion": 1,
+                        "rpcName": "frontend",
+                        "rpcAddress": &frontend,
+                    },
+                },
+            },
+            "dcRedirectionPolicy": { "policy": "noop" },
+            "publicClient": { "hostPort": &frontend },
+            "dynamicConfigClient": {
+                "filepath": dynamic_path,
+                "pollInterval": "10s",
+            },
+        })
+    }
+}
+
+/// The gRPC and the membership port of each of the four services.
+#[derive(Debug)]
+pub(super) struct Ports {
+    frontend: [Port; 2],
+    history: [Port; 2],
+    matching: [Port; 2],
+    worker: [Port; 2],
+}
+
+impl Ports {
+    pub(super) fn pick() -> Result<Self, Error> {
+        let two = || Ok::<_, Error>([Port::pick()?, Port::pick()?]);
+        Ok(Self { frontend: two()?, history: two()?, matching: two()?, worker: two()? })
+    }
+
+    pub(super) fn frontend(&self) -> u16 {
+        self.frontend[0].number()
+    }
+}

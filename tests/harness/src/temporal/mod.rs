@@ -1,0 +1,13 @@
+//! Temporal servers on PostgreSQL, the `temporal` command line, and workflows to fill them with.
+
+mod cli;
+mod config;
+mod copies;
+mod demo;
+mod server;
+
+pub use cli::{Cli, install as install_cli};
+pub use config::Options;
+pub use copies::{clear_membership, freeze};
+pub use demo::{Demo, install as install_demo};
+pub use server::{Server, install as install_server};

@@ -1,0 +1,205 @@
+//! What is exported comes back, by this program and by stock tools.
+
+mod stage;
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use stage::{SHOP_ROWS, Stage};
+
+#[test]
+fn an_export_verifies_and_restores_to_an_equal_database() {
+    let stage = Stage::new();
+    let id = stage.export(&[]);
+    assert_eq!(stage.ids(), std::slice::from_ref(&id));
+
+    let verified = stage.json(&["verify", &id]);
+    assert_eq!(verified["backups"][0]["good"], true);
+    assert_eq!(verified["backups"][0]["rows"], SHOP_ROWS);
+
+    let restored = stage.json(&["restore", &id, "--into", &stage.url("copy"), "--create"]);
+    assert_eq!(restored["databases"][0]["into"], "copy");
+    assert_eq!(restored["databases"][0]["rows"], SHOP_ROWS);
+    stage.assert_equal("shop", "copy");
+}
+
+#[test]
+fn stock_pg_restore_reads_the_store_in_place() {
+    let stage = Stage::new();
+    let id = stage.export(&[]);
+    let folder = stage.store().join(format!("exports/{id}/shop"));
+    let folder = folder.to_str().unwrap();
+    for (copy, jobs) in [("serial", "1"), ("parallel", "4")] {
+        stage.server.createdb(copy).unwrap();
+        stage.stock("pg_restore", &["--exit-on-error", "-j", jobs, "-d", copy, folder]);
+        stage.assert_equal("shop", copy);
+    }
+}
+
+#[test]
+fn fetched_files_are_what_stock_pg_restore_reads() {
+    let stage = Stage::new();
+    stage.export(&["--compress", "gzip:1", "--data", "text"]);
+    let dir = stage.path("fetched");
+    let fetched = stage.json(&["fetch", "latest", dir.to_str().unwrap()]);
+    let folder = fetched["databases"][0]["path"].as_str().unwrap();
+    stage.server.createdb("copy").unwrap();
+    stage.stock("pg_restore", &["--exit-on-error", "-d", "copy", folder]);
+    stage.assert_equal("shop", "copy");
+    stage.run(&["fetch", "latest", dir.to_str().unwrap()]).assert_fails(2, &["is not empty"]);
+}
+
+#[test]
+fn temporals_two_databases_are_the_default() {
+    let stage = Stage::empty();
+    stage.shop("temporal");
+    stage.shop("temporal_visibility");
+    let mut command = stage.command(&["now", "--json"]);
+    command.env_remove("PGDATABASE");
+    let ran = stage::run(command);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let document: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let databases = &document["backup"]["databases"];
+    assert_eq!(*databases, serde_json::json!(["temporal", "temporal_visibility"]));
+
+    // Both go back together, each under its own name.
+    for name in ["temporal", "temporal_visibility"] {
+        stage.stock(
+            "psql",
+            &["-d", "postgres", "-c", &format!("ALTER DATABASE {name} RENAME TO old_{name}")],
+        );
+    }
+    stage.json(&["restore", "latest", "--into", &stage.url("postgres"), "--create"]);
+    stage.assert_equal("old_temporal", "temporal");
+    stage.assert_equal("old_temporal_visibility", "temporal_visibility");
+}
+
+#[test]
+fn a_database_that_is_missing_leaves_the_others_kept() {
+    let stage = Stage::new();
+    let ran = stage.run(&["now", "-d", "shop", "-d", "nowhere", "--json"]);
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    let document: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let failed = &document["backup"]["failed"][0];
+    assert_eq!(failed["name"], "nowhere");
+    let error = failed["error"].as_str().unwrap();
+    assert!(error.ends_with("database \"nowhere\" does not exist"), "{error}");
+    stage.json(&["verify"]);
+
+    // Whole and part-done exports of one set of databases are one group.
+    stage.shop("nowhere");
+    let whole = stage.json(&["now", "-d", "shop", "-d", "nowhere"]);
+    assert_eq!(whole["backup"]["group"], document["backup"]["group"]);
+}
+
+#[test]
+fn a_selection_forms_a_group_of_its_own() {
+    let stage = Stage::new();
+    stage.export(&[]);
+    stage.export(&["-t", "app.customer"]);
+    stage.export(&["--schema-only"]);
+    let list = stage.run(&["list", "--json"]);
+    let groups: BTreeSet<String> = list
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["group"].to_string())
+        .collect();
+    assert_eq!(groups.len(), 3, "{groups:?}");
+    assert_eq!(stage.json(&["verify", "latest"])["backups"][0]["rows"], 0);
+}
+
+#[test]
+fn a_restore_into_a_database_that_is_not_empty_is_refused() {
+    let stage = Stage::new();
+    stage.export(&[]);
+    let ran = stage.run(&["restore", "latest", "--into", &stage.url("shop")]);
+    ran.assert_fails(1, &["is not empty", "hint: "]);
+    stage.json(&["restore", "latest", "--into", &stage.url("shop"), "--clean"]);
+}
+
+#[test]
+fn every_compression_and_form_of_data_comes_back() {
+    let stage = Stage::new();
+    for (number, (compress, data)) in
+        [("none", "binary"), ("lz4", "auto"), ("gzip:6", "binary"), ("zstd:3", "text")]
+            .into_iter()
+            .enumerate()
+    {
+        let id = stage.export(&["--compress", compress, "--data", data, "--keep-last", "9"]);
+        let copy = format!("copy{number}");
+        stage.json(&["restore", &id, "--into", &stage.url(&copy), "--create"]);
+        stage.assert_equal("shop", &copy);
+    }
+    assert_eq!(stage.json(&["verify", "--all"])["backups"].as_array().unwrap().len(), 4);
+}
+
+#[test]
+fn retention_runs_after_an_export_and_leaves_what_it_keeps() {
+    let stage = Stage::new();
+    let first = stage.export(&["--keep-last", "2"]);
+    let second = stage.export(&["--keep-last", "2"]);
+    let third = stage.export(&["--keep-last", "2"]);
+    assert_eq!(stage.ids(), [second.clone(), third.clone()]);
+    assert!(stage.objects(&format!("exports/{first}")).is_empty());
+
+    let fourth = stage.export(&["--keep-last", "1", "--no-prune"]);
+    assert_eq!(stage.ids().len(), 3);
+    let plan = stage.json(&["prune", "--keep-last", "1"]);
+    assert!(plan["applied"].is_null());
+    assert_eq!(stage.ids().len(), 3);
+    stage.json(&["prune", "--keep-last", "1", "--apply"]);
+    assert_eq!(stage.ids(), [fourth]);
+}
+
+#[test]
+fn an_export_of_an_emptied_database_freezes_retention() {
+    let stage = Stage::new();
+    let good = stage.export(&["--keep-last", "1"]);
+    stage.server.psql("shop", "TRUNCATE app.customer, app.purchase").unwrap();
+    stage.export(&["--keep-last", "1"]);
+    let last = stage.export(&["--keep-last", "1"]);
+    assert_eq!(stage.ids().len(), 3);
+    assert!(stage.ids().contains(&good));
+    stage.json(&["prune", "--keep-last", "1", "--apply", "--accept-smaller", &last]);
+    assert_eq!(stage.ids(), [last]);
+}
+
+#[test]
+fn show_and_status_say_what_there_is() {
+    let stage = Stage::new();
+    let empty = stage.run(&["status"]);
+    assert_eq!(empty.code, Some(1));
+    assert!(empty.stderr.contains("there is no export yet"), "{empty:?}");
+
+    let id = stage.export(&[]);
+    let shown = stage.json(&["show", &id[..12]]);
+    assert_eq!(shown["backup"]["id"], id.as_str());
+    let tables = shown["backup"]["databases"][0]["tables"].as_array().unwrap();
+    assert!(tables.iter().any(|t| t["name"] == "purchase" && t["rows"] == 20_000));
+    assert!(stage.run(&["show", "latest"]).stdout.contains("app.purchase"));
+
+    assert_eq!(stage.json(&["status"])["groups"][0]["overdue"], false);
+    let overdue = stage.run(&["status", "--overdue-after", "1s"]);
+    // An export takes longer than it takes to ask: by now it is a second old, or we ask again.
+    let overdue = if overdue.code == Some(0) {
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        stage.run(&["status", "--overdue-after", "1s"])
+    } else {
+        overdue
+    };
+    assert_eq!(overdue.code, Some(1));
+    assert!(overdue.stderr.contains("is overdue"), "{overdue:?}");
+}
+
+#[test]
+fn standard_output_is_data_only() {
+    let stage = Stage::new();
+    let ran = stage.run(&["-v", "--json", "now", "-d", "shop"]);
+    assert_eq!(ran.code, Some(0));
+    assert_eq!(ran.stdout.lines().count(), 1);
+    serde_json::from_str::<Value>(&ran.stdout).unwrap();
+    let ran = stage.run(&["--log-format", "json", "now", "-d", "shop"]);
+    for line in ran.stderr.lines() {
+        serde_json::from_str::<Value>(line).unwrap();
+    }
+}
