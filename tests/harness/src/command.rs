@@ -2,8 +2,13 @@
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::error::Error;
 
@@ -20,6 +25,49 @@ pub(crate) fn output(doing: &str, command: &mut Command) -> Result<String, Error
         .stdin(Stdio::null())
         .output()
         .map_err(Error::io(format!("cannot run {shown} for {doing}")))?;
+    judge(doing, shown, &done)
+}
+
+/// [`output`], but what runs longer than `limit` is killed and counts as failed.
+///
+/// # Errors
+/// As [`output`], and when the limit passes.
+pub(crate) fn output_within(
+    limit: Duration,
+    doing: &str,
+    command: &mut Command,
+) -> Result<String, Error> {
+    let shown = display(command);
+    let failed = || Error::io(format!("cannot run {shown} for {doing}"));
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(failed())?;
+    let pid = Pid::from_child(&child);
+    let (ended, watched) = mpsc::channel::<()>();
+    let watch = std::thread::spawn(move || {
+        let expired =
+            watched.recv_timeout(limit).is_err_and(|why| why == RecvTimeoutError::Timeout);
+        // Whoever waits for the child still does, so that its number is not another's.
+        expired && kill_process(pid, Signal::KILL).is_ok()
+    });
+    let done = child.wait_with_output();
+    drop(ended);
+    let killed = watch.join().unwrap_or_default();
+    let done = done.map_err(failed())?;
+    if killed && !done.status.success() {
+        return Err(failed()(io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!("it was killed, still running after {limit:?}"),
+        )));
+    }
+    judge(doing, shown, &done)
+}
+
+/// What a program that has ended printed, or the error that its end means.
+fn judge(doing: &str, shown: String, done: &Output) -> Result<String, Error> {
     if !done.status.success() {
         let mut text = String::from_utf8_lossy(&done.stdout).into_owned();
         text.push_str(&String::from_utf8_lossy(&done.stderr));

@@ -1,12 +1,18 @@
 //! `harness test`: every part, then every test of the workspace, then one summary.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::Stdio;
-use std::time::Instant;
+use std::io::{self, BufRead as _, BufReader};
+use std::process::{Child, ChildStdout, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use harness::{Error, Result};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::{install, program, tell};
+
+/// How long the tests may say nothing. Whoever hangs must be named while there is somebody to
+/// read it; building all test binaries from cold takes less, and each test far less.
+const SILENCE: Duration = Duration::from_secs(15 * 60);
 
 /// What to test.
 #[derive(Debug, clap::Args)]
@@ -43,11 +49,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         .map_err(failed)?;
     let mut tally = Tally::default();
     if let Some(stdout) = child.stdout.take() {
-        for line in BufReader::new(stdout).lines() {
-            let line = line.map_err(failed)?;
-            tally.read(&line);
-            tell(line);
-        }
+        follow(stdout, &mut tally).map_err(|error| {
+            kill_with_children(&mut child);
+            failed(error)
+        })?;
     }
     let status = child.wait().map_err(failed)?;
     tell(format!(
@@ -64,6 +69,46 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         return Ok(());
     }
     Err(failed(std::io::Error::other(format!("cargo test ended with {status}"))))
+}
+
+/// Passes on what the tests print, line by line.
+fn follow(stdout: ChildStdout, tally: &mut Tally) -> io::Result<()> {
+    let (lines, printed) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).lines() {
+            if lines.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    loop {
+        match printed.recv_timeout(SILENCE) {
+            Ok(line) => {
+                let line = line?;
+                tally.read(&line);
+                tell(line);
+            }
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            Err(RecvTimeoutError::Timeout) => {
+                let what = format!("nothing was printed for {SILENCE:?}: a test hangs");
+                return Err(io::Error::new(io::ErrorKind::TimedOut, what));
+            }
+        }
+    }
+}
+
+/// Ends cargo and the test binary that it waits for; the servers of a test die with it.
+fn kill_with_children(cargo: &mut Child) {
+    let pid = cargo.id();
+    let children =
+        std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let children = children.split_whitespace().filter_map(|text| text.parse().ok());
+    for child in children.filter_map(Pid::from_raw) {
+        // It may be gone already.
+        let _ = kill_process(child, Signal::KILL);
+    }
+    let _ = cargo.kill();
+    let _ = cargo.wait();
 }
 
 impl Tally {

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::cache::Part;
-use crate::command::output;
+use crate::command::output_within;
 use crate::error::Error;
 use crate::parts::{check_platform, pip};
 use crate::run::new_folder;
@@ -19,6 +20,10 @@ const REQUIREMENTS: &str = include_str!("../../demo/requirements.txt");
 const WORKFLOWS: &str = include_str!("../../demo/workflows.py");
 const HISTORIES: &str = include_str!("../../demo/histories.py");
 const RUN: &str = include_str!("../../demo/run.py");
+
+/// How long one run of a script may take: thousands of changes take some minutes, and a workflow
+/// that hangs must not hang the tests.
+const LIMIT: Duration = Duration::from_secs(900);
 
 /// Installs Temporal's Python SDK where that has not been done; gives the folder for `PYTHONPATH`.
 ///
@@ -115,7 +120,8 @@ impl Server {
         let mut command = Command::new(pip::python()?);
         command.args(files.first().map(|(name, _)| folder.join(name)));
         arguments(&mut command, &summary);
-        output(
+        output_within(
+            LIMIT,
             "running the demo's workflows",
             command
                 .env("PYTHONPATH", packages)
