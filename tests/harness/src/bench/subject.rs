@@ -52,11 +52,19 @@ impl Bench {
         command
     }
 
+    /// A shell that finds the stock programs first, in the surroundings that they need.
     fn shell(&self, script: &str) -> Command {
-        let mut command = self.client.command("sh");
-        self.server.env(&mut command);
-        command.args(["-c", script]);
-        command
+        let mut stock = self.client.command("psql");
+        self.server.env(&mut stock);
+        let own = Path::new(stock.get_program()).parent().map(Path::to_path_buf);
+        let others = std::env::var_os("PATH").unwrap_or_default();
+        let mut folders: Vec<PathBuf> = own.into_iter().collect();
+        folders.extend(std::env::split_paths(&others));
+        let mut shell = Command::new("sh");
+        shell.envs(stock.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        shell.env("PATH", std::env::join_paths(folders).unwrap_or(others));
+        shell.args(["-c", script]);
+        shell
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -133,7 +141,7 @@ impl Bench {
                     self.export("pg_dump", "stockgz", self.stock("pg_dump", &args))?,
                 ));
             }
-            // The first round warms caches and is not counted, but for what takes minutes.
+            // The first round warms caches and is not counted.
             for (name, cost) in costs {
                 if round > 0 || self.rounds == 0 {
                     table.add(name, cost);
