@@ -34,7 +34,7 @@ fn a_byte_flipped_in_any_object_is_found_and_named() {
 }
 
 #[test]
-fn a_damaged_data_file_stops_a_restore_and_is_named() {
+fn a_damaged_data_file_is_named_and_stops_a_restore() {
     let stage = Stage::new();
     let id = stage.export(&[]);
     let mut files = stage.objects(&format!("exports/{id}"));
@@ -47,6 +47,10 @@ fn a_damaged_data_file_stops_a_restore_and_is_named() {
             "truncated" => change(&largest, |bytes| bytes.truncate(whole.len() / 2)),
             _ => fs::remove_file(&largest).unwrap(),
         }
+        let verified = stage.run(&["verify", &id]);
+        assert_eq!(verified.code, Some(4), "{way}: {verified:?}");
+        let key = largest.strip_prefix(stage.store()).unwrap().to_str().unwrap();
+        assert!(verified.stdout.contains(key), "{way}: {verified:?}");
         let copy = stage.url(&format!("copy{number}"));
         let ran = stage.run(&["restore", &id, "--into", &copy, "--create"]);
         let name = largest.file_name().unwrap().to_str().unwrap();

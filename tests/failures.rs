@@ -3,11 +3,10 @@
 
 mod stage;
 
-use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use harness::postgres::{Server, client};
+use harness::postgres::{Server, Tls};
 use harness::proxy::{Direction, Proxy};
 use stage::{MAJOR, Ran, Stage, run};
 
@@ -61,7 +60,7 @@ fn a_server_that_does_not_listen_is_named_as_such() {
 fn a_missing_database_alone_is_a_failure() {
     let stage = Stage::new();
     let good = stage.export(&[]);
-    stage.run(&["now", "-d", "nowhere"]).assert_fails(1, &["\"nowhere\" does not exist"]);
+    stage.run(&["now", "-d", "nowhere"]).assert_fails(1, &["\"nowhere\" does not exist", "hint: "]);
     assert_nothing_lost(&stage, &good);
 }
 
@@ -69,21 +68,38 @@ fn a_missing_database_alone_is_a_failure() {
 fn a_table_locked_by_ddl_stops_the_export_after_the_lock_timeout() {
     let stage = Stage::new();
     let good = stage.export(&[]);
-    let mut psql = client(MAJOR).unwrap().command("psql");
-    stage.server.env(&mut psql);
-    psql.args(["-d", "shop", "-At"]).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut psql = psql.spawn().unwrap();
-    let mut typed = psql.stdin.take().unwrap();
-    typed
-        .write_all(b"BEGIN; LOCK TABLE app.purchase IN ACCESS EXCLUSIVE MODE; SELECT 'locked';\n")
-        .unwrap();
-    let mut answers = BufReader::new(psql.stdout.take().unwrap()).lines();
-    while answers.next().unwrap().unwrap() != "locked" {}
-
+    let holder = stage.holding("shop", "BEGIN; LOCK TABLE app.purchase IN ACCESS EXCLUSIVE MODE;");
     let ran = stage.run(&["now", "-d", "shop", "--lock-timeout", "1s"]);
-    ran.assert_fails(1, &["could not lock", "purchase", "--lock-timeout"]);
-    drop(typed);
-    psql.wait().unwrap();
+    ran.assert_fails(1, &["could not lock", "purchase", "hint: ", "--lock-timeout"]);
+    holder.finish("COMMIT;");
+    assert_nothing_lost(&stage, &good);
+}
+
+#[test]
+fn a_table_dropped_while_the_export_waits_for_it_is_named() {
+    let stage = Stage::new();
+    let good = stage.export(&[]);
+    // The export's snapshot still sees the table, and then has to wait for the one who drops it.
+    let holder = stage.holding("shop", "BEGIN; DROP TABLE app.purchase CASCADE;");
+    let mut command = stage.command(&["now", "-d", "shop"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessShareLock'";
+    while stage.server.psql("postgres", waits).unwrap() != "1" {}
+    holder.finish("COMMIT;");
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    ran.assert_fails(1, &["table app.purchase", "was dropped or renamed", "hint: ", "run again"]);
+    assert_nothing_lost(&stage, &good);
+}
+
+#[test]
+fn an_expired_certificate_is_named_as_such() {
+    let tls = Tls { expired: true, ..Tls::default() };
+    let stage = Stage::on(Server::options(MAJOR).tls(tls).start().unwrap());
+    stage.shop("shop");
+    let good = stage.export(&[]);
+    let authority = stage.server.certificates().unwrap().ca.display().to_string();
+    let url = format!("{}?sslmode=verify-full&sslrootcert={authority}", stage.url("shop"));
+    stage.run(&["now", "-d", &url]).assert_fails(1, &["certificate", "hint: ", "has expired"]);
     assert_nothing_lost(&stage, &good);
 }
 
@@ -105,7 +121,7 @@ fn a_connection_cut_in_the_middle_of_a_copy_fails_the_export() {
     proxy.cut_after(Direction::Down, 1_500_000);
     let ran = export_through(&stage, proxy.port());
     assert!(proxy.cuts() > 0, "{ran:?}");
-    ran.assert_fails(1, &["database \"shop\""]);
+    ran.assert_fails(1, &["database \"shop\"", "hint: ", "server"]);
     assert_nothing_lost(&stage, &good);
 }
 
@@ -120,8 +136,8 @@ fn a_server_restarted_in_the_middle_of_a_copy_fails_the_export() {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     assert!(proxy.wait_passed(Direction::Down, 500_000, Duration::from_secs(30)));
     stage.server.restart().unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    ran.assert_fails(1, &["database \"shop\"", "hint: ", "server"]);
     assert_nothing_lost(&stage, &good);
 }
 

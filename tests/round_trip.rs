@@ -69,6 +69,14 @@ fn temporals_two_databases_are_the_default() {
             &["-d", "postgres", "-c", &format!("ALTER DATABASE {name} RENAME TO old_{name}")],
         );
     }
+    // While one of them cannot go in, none does.
+    stage.server.createdb("temporal_visibility").unwrap();
+    stage
+        .run(&["restore", "latest", "--into", &stage.url("postgres"), "--create"])
+        .assert_fails(1, &["\"temporal_visibility\" exists already", "hint: "]);
+    let there = "SELECT count(*) FROM pg_database WHERE datname = 'temporal'";
+    assert_eq!(stage.server.psql("postgres", there).unwrap(), "0");
+    stage.server.dropdb("temporal_visibility").unwrap();
     stage.json(&["restore", "latest", "--into", &stage.url("postgres"), "--create"]);
     stage.assert_equal("old_temporal", "temporal");
     stage.assert_equal("old_temporal_visibility", "temporal_visibility");
@@ -106,6 +114,23 @@ fn a_selection_forms_a_group_of_its_own() {
         .collect();
     assert_eq!(groups.len(), 3, "{groups:?}");
     assert_eq!(stage.json(&["verify", "latest"])["backups"][0]["rows"], 0);
+}
+
+#[test]
+fn servers_that_hide_their_identifier_are_told_apart_by_their_address() {
+    let stage = Stage::new();
+    stage
+        .server
+        .psql(
+            "shop",
+            "CREATE ROLE reader; GRANT pg_read_all_data TO reader;
+             GRANT SELECT ON LARGE OBJECT 4242 TO reader;
+             REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC",
+        )
+        .unwrap();
+    let document = stage.json(&["now", "-d", &stage.url("shop"), "--role", "reader"]);
+    let group = format!("127.0.0.1:{}/shop", stage.server.port());
+    assert_eq!(document["backup"]["group"], group.as_str());
 }
 
 #[test]

@@ -2,12 +2,10 @@
 
 mod stage;
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use harness::minio;
 use harness::proxy::{Direction, Proxy};
-use rand::Rng;
 use stage::{SHOP_ROWS, Stage};
 
 const BUCKET: &str = "backups";
@@ -115,29 +113,4 @@ fn a_slow_server_is_waited_for() {
     proxy.delay(Duration::from_millis(20));
     let id = stage.export(&[]);
     stage.json(&["verify", &id]);
-}
-
-#[test]
-fn runs_killed_while_uploading_leave_whole_backups_only() {
-    let (stage, server) = stage();
-    let begun = std::time::Instant::now();
-    stage.export(&["--keep-last", "9"]);
-    let whole_run = begun.elapsed();
-    let kills: u32 = std::env::var("AIDP_BACKUP_TEST_KILLS")
-        .map_or(4, |text| text.parse().expect("AIDP_BACKUP_TEST_KILLS is a number"));
-    let mut random = rand::rng();
-    for number in 0..kills {
-        let moment = whole_run.mul_f64(random.random_range(0.0..1.1));
-        let mut command = stage.command(&["now", "-d", "shop", "--keep-last", "9"]);
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        // The moment is the point of this test, so it is not waited for in any other way.
-        std::thread::sleep(moment);
-        let _ = child.kill();
-        child.wait().unwrap();
-        let verified = stage.run(&["verify", "--all"]);
-        assert_eq!(verified.code, Some(0), "kill {number} at {moment:?}: {verified:?}");
-    }
-    let last = stage.export(&["--keep-last", "1", "--orphan-grace", "1s"]);
-    assert_eq!(stage.ids(), [last]);
-    drop(server);
 }

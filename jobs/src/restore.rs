@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use pgarchive::TOC_FILE;
+use pgarchive::{TOC_FILE, Toc};
 use postgres::conninfo::ConnInfo;
 use postgres::restore::{ExpectedTable, RestoreOptions, Restored};
 use postgres::temporal_schema::TemporalCopy;
@@ -80,6 +80,12 @@ impl Job for Restore {
             refuse_plain(&manifest, database)?;
             pairs.push((database, self.target_of(&manifest, database)?));
         }
+        // They go in together: nothing is changed while one of them is known not to go in.
+        if pairs.len() > 1 {
+            for (database, target) in &pairs {
+                self.check(context, &manifest, database, target).await?;
+            }
+        }
         let mut databases = Vec::new();
         for (database, target) in pairs {
             match self.one(context, &manifest, database, &target).await {
@@ -129,6 +135,24 @@ impl Restore {
         own.map_err(|error| Error::database("restore", &database.name, error))
     }
 
+    /// Whether a database could go where it is to go.
+    async fn check(
+        &self,
+        context: &Context,
+        manifest: &Manifest,
+        database: &Database,
+        target: &ConnInfo,
+    ) -> Result<(), Error> {
+        let (source, toc) = open(context, manifest, database).await?;
+        let fits = postgres::restore::check(source, toc, target, &self.options);
+        let fits = tokio::select! {
+            biased;
+            () = context.cancel.cancelled() => Err(postgres::Error::Cancelled),
+            fits = fits => fits,
+        };
+        fits.map_err(|error| Error::database("restore", &database.name, error))
+    }
+
     async fn one(
         &self,
         context: &Context,
@@ -136,20 +160,7 @@ impl Restore {
         database: &Database,
         target: &ConnInfo,
     ) -> Result<Restored, Error> {
-        let store = context.catalogue.store();
-        let key = format!("{}{TOC_FILE}", database.location);
-        let object = manifest.objects.iter().find(|object| object.key.as_str() == key);
-        let object = object.ok_or_else(|| Error::Refused {
-            what: format!("backup {} names no {key}", manifest.id),
-            hint: "use another backup".into(),
-        })?;
-        let toc = read_toc(store.as_ref(), object).await.map_err(|error| match error {
-            TocError::Damaged(damage) => {
-                Error::Damaged { id: manifest.id.clone(), damage: vec![damage] }
-            }
-            TocError::Failed(error) => error,
-        })?;
-        let source = Arc::new(StoreSource::new(store.clone(), manifest, database));
+        let (source, toc) = open(context, manifest, database).await?;
         let expected: Vec<ExpectedTable> = database
             .tables
             .iter()
@@ -174,6 +185,28 @@ impl Restore {
         );
         restored.await.map_err(|error| Error::database("restore", &database.name, error))
     }
+}
+
+/// The archive of a database: its files and its table of contents.
+async fn open(
+    context: &Context,
+    manifest: &Manifest,
+    database: &Database,
+) -> Result<(Arc<StoreSource>, Toc), Error> {
+    let store = context.catalogue.store();
+    let key = format!("{}{TOC_FILE}", database.location);
+    let object = manifest.objects.iter().find(|object| object.key.as_str() == key);
+    let object = object.ok_or_else(|| Error::Refused {
+        what: format!("backup {} names no {key}", manifest.id),
+        hint: "use another backup".into(),
+    })?;
+    let toc = read_toc(store.as_ref(), object).await.map_err(|error| match error {
+        TocError::Damaged(damage) => {
+            Error::Damaged { id: manifest.id.clone(), damage: vec![damage] }
+        }
+        TocError::Failed(error) => error,
+    })?;
+    Ok((Arc::new(StoreSource::new(store.clone(), manifest, database)), toc))
 }
 
 /// A script is for psql: it holds psql's own commands.

@@ -2,14 +2,20 @@
 
 mod fixture;
 
+use std::ops::Range;
 use std::sync::Arc;
 
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use fixture::{World, manifest, part_done};
 use jobs::verify::{Verified, Verify, Which};
 use jobs::{Error, Verdict};
 use vault::faults::{Call, Fault, Faults};
 use vault::manifest::Manifest;
-use vault::{Key, Store, StoreErrorKind};
+use vault::{
+    ByteStream, Capabilities, Key, ObjectInfo, PutMode, Store, StoreError, StoreErrorKind, Upload,
+};
 
 async fn verify(world: &World, which: Which) -> Result<Verified, Error> {
     jobs::run(&Verify { which, jobs: 2 }, &world.context).await.result
@@ -169,4 +175,71 @@ async fn a_request_to_stop_ends_verification() {
     world.backup("2027-01-09T02:00:00Z", 5).await;
     world.context.cancel.cancel();
     assert!(matches!(verify(&world, Which::All).await, Err(Error::Cancelled)));
+}
+
+/// Removes a backup as retention does, when the first of its objects is read.
+#[derive(Debug)]
+struct Pruning {
+    inner: Arc<vault::MemoryStore>,
+    backup: Manifest,
+}
+
+#[async_trait]
+impl Store for Pruning {
+    fn describe(&self) -> String {
+        self.inner.describe()
+    }
+
+    async fn capabilities(&self) -> Result<Capabilities, StoreError> {
+        self.inner.capabilities().await
+    }
+
+    async fn put(&self, key: &Key, content: Bytes, mode: PutMode) -> Result<(), StoreError> {
+        self.inner.put(key, content, mode).await
+    }
+
+    async fn begin(&self, key: &Key) -> Result<Box<dyn Upload>, StoreError> {
+        self.inner.begin(key).await
+    }
+
+    async fn read(&self, key: &Key, range: Option<Range<u64>>) -> Result<ByteStream, StoreError> {
+        if self.backup.objects.iter().any(|object| object.key == *key) {
+            let manifest = Manifest::key(&self.backup.id).unwrap();
+            let objects = self.backup.objects.iter().map(|object| object.key.clone());
+            self.inner
+                .delete(&std::iter::once(manifest).chain(objects).collect::<Vec<_>>())
+                .await?;
+        }
+        self.inner.read(key, range).await
+    }
+
+    async fn head(&self, key: &Key) -> Result<ObjectInfo, StoreError> {
+        self.inner.head(key).await
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<ObjectInfo>, StoreError> {
+        self.inner.list(prefix).await
+    }
+
+    async fn delete(&self, keys: &[Key]) -> Result<(), StoreError> {
+        self.inner.delete(keys).await
+    }
+
+    async fn abort_uploads(&self, before: DateTime<Utc>) -> Result<u64, StoreError> {
+        self.inner.abort_uploads(before).await
+    }
+}
+
+#[tokio::test]
+async fn a_backup_that_retention_removes_meanwhile_is_no_damage() {
+    let world = World::new();
+    let old = world.backup("2027-01-08T02:00:00Z", 5).await;
+    let new = world.backup("2027-01-09T02:00:00Z", 5).await;
+    let pruning = Pruning { inner: world.memory.clone(), backup: old };
+    let context = world.through(Arc::new(pruning));
+    let outcome = jobs::run(&Verify { which: Which::All, jobs: 2 }, &context).await;
+    assert_eq!(outcome.verdict(), Verdict::Done);
+    let verified = outcome.result.unwrap();
+    let ids: Vec<_> = verified.backups.iter().map(|backup| backup.id.as_str()).collect();
+    assert_eq!(ids, [new.id]);
 }

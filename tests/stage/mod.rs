@@ -3,8 +3,9 @@
 #![allow(dead_code)] // Each test file uses its share of it.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
 
 use harness::postgres::{PASSWORD, Server, client};
 use serde_json::Value;
@@ -59,6 +60,21 @@ pub struct Stage {
     variables: Vec<(String, String)>,
 }
 
+/// A session of psql that waits for more.
+pub struct Holder {
+    psql: Child,
+    typed: ChildStdin,
+}
+
+impl Holder {
+    /// Runs these statements and ends.
+    pub fn finish(mut self, sql: &str) {
+        writeln!(self.typed, "{sql}").unwrap();
+        drop(self.typed);
+        assert!(self.psql.wait().unwrap().success());
+    }
+}
+
 /// How a command ended.
 #[derive(Debug)]
 pub struct Ran {
@@ -77,7 +93,11 @@ impl Stage {
 
     /// A server without databases.
     pub fn empty() -> Self {
-        let server = Server::start(MAJOR).unwrap();
+        Self::on(Server::start(MAJOR).unwrap())
+    }
+
+    /// This server.
+    pub fn on(server: Server) -> Self {
         let scratch = TempDir::new().unwrap();
         std::fs::create_dir(scratch.path().join("store")).unwrap();
         Self { server, scratch, variables: Vec::new() }
@@ -150,6 +170,20 @@ impl Stage {
         format!("postgresql://postgres@127.0.0.1:{}/{database}", self.server.port())
     }
 
+    /// A session that has run these statements and stays: what it holds stays held.
+    pub fn holding(&self, database: &str, sql: &str) -> Holder {
+        let mut psql = client(MAJOR).unwrap().command("psql");
+        self.server.env(&mut psql);
+        psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", database]);
+        let mut psql = psql.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut typed = psql.stdin.take().unwrap();
+        writeln!(typed, "{sql}\n\\echo ready").unwrap();
+        let mut answer = String::new();
+        BufReader::new(psql.stdout.take().unwrap()).read_line(&mut answer).unwrap();
+        assert_eq!(answer.trim(), "ready");
+        Holder { psql, typed }
+    }
+
     /// Everything in a database as stock pg_dump prints it, as lines and how often each is there:
     /// the order of rows makes no difference.
     pub fn content(&self, database: &str) -> BTreeMap<String, usize> {
@@ -213,11 +247,16 @@ pub fn bare(arguments: &[&str]) -> Command {
 
 /// Runs a command to its end.
 pub fn run(mut command: Command) -> Ran {
-    let output = command.output().unwrap();
-    Ran {
-        code: output.status.code(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
+    command.output().unwrap().into()
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
     }
 }
 

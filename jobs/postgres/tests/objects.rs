@@ -2,8 +2,11 @@
 
 mod oracle;
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use harness::postgres::Server;
 use oracle::{Oracle, assert_same};
 use postgres::selection::Selection;
 
@@ -86,4 +89,41 @@ async fn every_class_survives_postgres_17() {
 #[tokio::test]
 async fn every_class_survives_postgres_18() {
     survives(18).await;
+}
+
+/// PostgreSQL 18 looks for extensions where it is told to.
+#[tokio::test]
+async fn an_extension_of_ones_own_comes_back_with_the_rows_of_its_configuration_tables() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let extension = folder.path().join("extension");
+    fs::create_dir(&extension).unwrap();
+    fs::write(extension.join("kit.control"), "default_version = '1.0'\n").unwrap();
+    fs::write(
+        extension.join("kit--1.0.sql"),
+        "CREATE TABLE setting (name text PRIMARY KEY, value text, builtin bool DEFAULT false);
+         CREATE TABLE override (name text PRIMARY KEY REFERENCES setting, value text);
+         CREATE SEQUENCE ticket;
+         INSERT INTO setting VALUES ('size', '1', true);
+         SELECT pg_catalog.pg_extension_config_dump('setting', 'WHERE NOT builtin');
+         SELECT pg_catalog.pg_extension_config_dump('override', '');
+         SELECT pg_catalog.pg_extension_config_dump('ticket', '');",
+    )
+    .unwrap();
+    let path = format!("$system:{}", folder.path().display());
+    let server = Server::options(18).setting("extension_control_path", &path).start().unwrap();
+    let oracle = Oracle { server, client: harness::postgres::client(18).unwrap() };
+    oracle.server.createdb("kit").unwrap();
+    let sql = "CREATE EXTENSION kit;
+         INSERT INTO setting VALUES ('colour', 'red'); INSERT INTO override VALUES ('colour', 'blue');
+         SELECT nextval('ticket'), nextval('ticket');
+         CREATE TABLE mine (name text REFERENCES setting); INSERT INTO mine VALUES ('size');
+         GRANT SELECT ON setting TO PUBLIC;";
+    oracle.server.psql("kit", sql).unwrap();
+    oracle.judge("kit", &[]).await;
+    for copy in ["kit_serial", "kit_parallel"] {
+        let rows = "SELECT (SELECT count(*) FROM setting), (SELECT count(*) FROM override), \
+                    (SELECT last_value FROM ticket), (SELECT count(*) FROM mine)";
+        assert_eq!(oracle.server.psql(copy, rows).unwrap(), "2|1|2|1");
+    }
 }

@@ -3,15 +3,19 @@
 //! One that fails leaves the others alone. What stops the whole run is the store, the lease and
 //! a request to stop.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
+use postgres::conninfo::ConnInfo;
 use postgres::plan::Plan;
 use postgres::progress::Progress;
 use postgres::snapshot::{KEEP_ALIVE, Snapshot};
 use vault::manifest::{Database, FailedSource, Object};
 
+use super::beside::{Alive, beside};
 use super::{Export, describe};
 use crate::{Context, Error};
 
@@ -75,7 +79,7 @@ pub(super) fn skew(snapshots: &[(String, Snapshot)]) -> u64 {
 
 /// What the source is called when nobody has named it: the cluster's identifier, or else the
 /// server's address.
-pub(super) fn source_name(snapshots: &[(String, Snapshot)]) -> String {
+pub(super) fn source_name(snapshots: &[(String, Snapshot)], databases: &[ConnInfo]) -> String {
     let identifiers = snapshots.iter().filter_map(|(_, s)| s.info().system_identifier.as_deref());
     let mut identifiers: Vec<&str> = identifiers.collect();
     identifiers.sort_unstable();
@@ -86,7 +90,20 @@ pub(super) fn source_name(snapshots: &[(String, Snapshot)]) -> String {
              that its backups stay in one group when a cluster is away"
         );
     }
-    identifiers.first().map_or_else(|| "unidentified".to_owned(), |&id| id.to_owned())
+    if let Some(&identifier) = identifiers.first() {
+        return identifier.to_owned();
+    }
+    // Never one name for all: backups of two servers must not expire each other.
+    let hosts = databases.iter().flat_map(ConnInfo::hosts).map(ToString::to_string);
+    let mut hosts: Vec<String> = hosts.collect();
+    hosts.sort_unstable();
+    hosts.dedup();
+    let address = hosts.join(",");
+    tracing::warn!(
+        "the role may not ask for the cluster's identifier: the backups are grouped by the \
+         address {address}; give the source a name with --source to be independent of that"
+    );
+    address
 }
 
 /// The error of a run in which every database failed.
@@ -168,7 +185,7 @@ impl Export {
     ) -> Result<Copied, Error> {
         let options = self.options(started);
         let mut copied = Copied::default();
-        let mut waiting = plans.into_iter().collect::<std::collections::VecDeque<_>>();
+        let mut waiting: VecDeque<Prepared> = plans.into();
         while let Some(Prepared { name, mut snapshot, plan }) = waiting.pop_front() {
             context.go_on()?;
             tracing::info!("exporting {name:?}: {} tables", plan.tables.len());
@@ -186,10 +203,7 @@ impl Export {
             );
             // The snapshots that wait are idle: nothing between here and the server may take
             // them for dead.
-            let exported = tokio::select! {
-                exported = export => exported,
-                never = keep_alive(&mut waiting) => match never {},
-            };
+            let exported = beside(export, KEEP_ALIVE, &mut waiting).await;
             snapshot.close().await;
             match exported {
                 Ok(exported) => {
@@ -204,13 +218,11 @@ impl Export {
     }
 }
 
-/// Gives signs of life to the snapshots whose turn has not come, for ever.
-async fn keep_alive(
-    waiting: &mut std::collections::VecDeque<Prepared>,
-) -> std::convert::Infallible {
-    loop {
-        tokio::time::sleep(KEEP_ALIVE).await;
-        for prepared in waiting.iter_mut() {
+/// The snapshots whose turn has not come.
+#[async_trait]
+impl Alive for VecDeque<Prepared> {
+    async fn sign(&mut self) {
+        for prepared in self.iter_mut() {
             // What fails here fails again, and by name, when its turn comes.
             if let Err(error) = prepared.snapshot.keep_alive().await {
                 tracing::debug!("{:?}: {}", prepared.name, crate::chain(&error));

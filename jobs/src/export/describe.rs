@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use pgarchive::CopySummary;
 use postgres::export::{ExportOptions, Exported, ExportedTable, Format};
 use postgres::plan::{DatabaseInfo, Plan};
 use postgres::selection::Selection;
 use postgres::snapshot::Snapshot;
 use vault::Key;
-use vault::manifest::{self, Chunk, Database, Manifest, Table};
+use vault::manifest::{self, Chunk, Database, Table};
 
 /// What is known before the copy consumes the plan.
 pub(super) struct Facts {
@@ -18,6 +17,7 @@ pub(super) struct Facts {
     time: DateTime<Utc>,
     lsn: Option<String>,
     object_counts: BTreeMap<String, u64>,
+    left_out: Vec<String>,
 }
 
 impl Facts {
@@ -29,6 +29,7 @@ impl Facts {
             time: info.time,
             lsn: info.lsn.clone(),
             object_counts: plan.object_counts.clone(),
+            left_out: plan.left_out.clone(),
         }
     }
 }
@@ -56,19 +57,19 @@ pub(super) fn database(
         snapshot_time: facts.time,
         snapshot_lsn: facts.lsn.unwrap_or_default(),
         object_counts: facts.object_counts,
-        tables: exported.tables.into_iter().map(table).collect(),
+        tables: exported.tables.into_iter().map(|exported| table(exported, options)).collect(),
         large_objects: exported.large_objects,
         data_bytes: exported.data_bytes,
-        left_out: Vec::new(),
+        left_out: facts.left_out,
     }
 }
 
-fn table(table: ExportedTable) -> Table {
+fn table(table: ExportedTable, options: &ExportOptions) -> Table {
     let chunks = table.chunks.into_iter().map(|chunk| Chunk {
         file: chunk.file,
         rows: chunk.rows,
         bytes: chunk.bytes,
-        digest: None,
+        digest: Some(chunk.digest.to_string()),
     });
     Table {
         schema: table.schema,
@@ -76,7 +77,9 @@ fn table(table: ExportedTable) -> Table {
         data: table.format.to_string(),
         rows: table.rows,
         bytes: table.bytes,
-        digest: None,
+        // Of what the server sent: reading back proves that the files hold the same. The rows
+        // of a script are counted alone.
+        digest: (options.format == Format::Directory).then(|| table.digest.to_string()),
         chunks: chunks.collect(),
     }
 }
@@ -91,22 +94,45 @@ pub(super) fn selection(selection: &Selection) -> manifest::Selection {
     }
 }
 
-/// Writes down what the rows that were read back add up to.
-pub(super) fn add_digests(manifest: &mut Manifest, files: &BTreeMap<String, CopySummary>) {
-    for database in &mut manifest.databases {
-        for table in &mut database.tables {
-            let mut sum = CopySummary::default();
-            for chunk in &mut table.chunks {
-                let Some(summary) = files.get(&format!("{}{}", database.location, chunk.file))
-                else {
-                    continue;
-                };
-                chunk.digest = Some(summary.digest.to_string());
-                sum += *summary;
-            }
-            if !table.chunks.is_empty() {
-                table.digest = Some(sum.digest.to_string());
-            }
+#[cfg(test)]
+mod tests {
+    use pgarchive::{CopyFormat, RowDigest};
+    use postgres::export::{CHUNK_BYTES, DataFormat, ExportedChunk};
+
+    use super::*;
+
+    fn exported() -> ExportedTable {
+        let chunk = |file: &str, row: &[u8]| ExportedChunk {
+            file: file.into(),
+            rows: 1,
+            bytes: 9,
+            digest: RowDigest::of_row(row),
+        };
+        ExportedTable {
+            schema: "s".into(),
+            name: "t".into(),
+            format: CopyFormat::Text,
+            rows: 2,
+            bytes: 18,
+            digest: RowDigest::of_row(b"a") + RowDigest::of_row(b"b"),
+            chunks: vec![chunk("1.dat", b"a"), chunk("2.dat", b"b")],
         }
+    }
+
+    #[test]
+    fn digests_are_those_of_what_was_copied() {
+        let options = ExportOptions {
+            format: Format::Directory,
+            jobs: std::num::NonZeroUsize::MIN,
+            data: DataFormat::Auto,
+            codec: pgarchive::Compression::None.into(),
+            chunk_bytes: CHUNK_BYTES,
+            created: DateTime::UNIX_EPOCH,
+        };
+        let described = table(exported(), &options);
+        let [a, b] = [RowDigest::of_row(b"a"), RowDigest::of_row(b"b")];
+        assert_eq!(described.digest, Some((a + b).to_string()));
+        let chunks: Vec<_> = described.chunks.into_iter().map(|chunk| chunk.digest).collect();
+        assert_eq!(chunks, [Some(a.to_string()), Some(b.to_string())]);
     }
 }

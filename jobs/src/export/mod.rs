@@ -1,5 +1,6 @@
 //! Databases to a published backup.
 
+mod beside;
 mod databases;
 mod describe;
 
@@ -16,8 +17,8 @@ use postgres::export::{DataFormat, ExportOptions};
 use postgres::selection::Selection;
 use postgres::session::SessionOptions;
 use serde::Serialize;
-use vault::Key;
 use vault::manifest::{FORMAT_VERSION, Kind, Manifest};
+use vault::{Key, StoreErrorKind};
 
 use crate::prune::{self, Pruned, Rules};
 use crate::runner::{self, Exclusive, Job, Report};
@@ -96,13 +97,14 @@ impl Job for Export {
         self.refuse_twice()?;
         let started = context.clock.now().trunc_subsecs(3);
         let id = Manifest::new_id(started, rand::random());
-        let result = self.make(context, access, &id, started).await;
-        if !matches!(result, Ok(_) | Err(Error::Cancelled)) {
-            // A full disk must not stay full until the next sweep.
-            let discard = discard(context, access, &id);
-            runner::within_seconds("removing what a failed export has stored", discard).await;
-        }
-        let manifest = result?;
+        let manifest = match self.make(context, &id, started).await {
+            Ok(manifest) => publish(context, access, manifest).await?,
+            Err(Error::Cancelled) => return Err(Error::Cancelled),
+            Err(error) => {
+                discard(context, access, &id).await;
+                return Err(error);
+            }
+        };
         let mut exported =
             Exported { backup: Summary::from(&manifest), pruned: None, prune_error: None };
 
@@ -123,11 +125,10 @@ impl Job for Export {
 }
 
 impl Export {
-    /// Everything up to the commit.
+    /// Everything before the commit.
     async fn make(
         &self,
         context: &Context,
-        access: &Exclusive,
         id: &str,
         started: DateTime<Utc>,
     ) -> Result<Manifest, Error> {
@@ -135,7 +136,8 @@ impl Export {
         context.progress.begin("opening snapshots");
         let Opened { snapshots, mut failed } = self.open(context).await?;
         let skew = databases::skew(&snapshots);
-        let source = self.source.clone().unwrap_or_else(|| databases::source_name(&snapshots));
+        let named = || databases::source_name(&snapshots, &self.databases);
+        let source = self.source.clone().unwrap_or_else(named);
 
         // Every plan is made, and held against the catalogs, before data is read.
         context.progress.begin("reading the catalogs");
@@ -179,13 +181,8 @@ impl Export {
         if !found.damage.is_empty() {
             return Err(Error::ReadBack { damage: found.damage });
         }
-        describe::add_digests(&mut manifest, &found.files);
-
-        // The commit: the catalogue asks the lease again before and after.
         context.go_on()?;
         manifest.finished = context.clock.now().trunc_subsecs(3).max(started);
-        context.catalogue.publish(&manifest, access.guard()).await?;
-        tracing::info!("published {id}");
         Ok(manifest)
     }
 
@@ -226,11 +223,30 @@ impl Export {
     }
 }
 
-/// Removes the objects of a run that failed.
-async fn discard(context: &Context, access: &Exclusive, id: &str) -> Result<(), Error> {
-    access.guard().check().await?;
-    let store = context.catalogue.store();
-    let listed = store.list(&format!("exports/{id}/")).await.map_err(vault::Error::from)?;
-    let keys: Vec<Key> = listed.into_iter().map(|info| info.key).collect();
-    Ok(store.delete(&keys).await.map_err(vault::Error::from)?)
+/// The commit: the catalogue asks the lease before and after.
+async fn publish(
+    context: &Context,
+    access: &Exclusive,
+    manifest: Manifest,
+) -> Result<Manifest, Error> {
+    match context.catalogue.publish(&manifest, access.guard()).await {
+        Ok(()) => {
+            tracing::info!("published {}", manifest.id);
+            Ok(manifest)
+        }
+        Err(error) => {
+            // After any other failure the manifest may still arrive: whether the objects are
+            // needed is then for a later sweep to find out.
+            if matches!(&error, vault::Error::Store(e) if e.kind == StoreErrorKind::Full) {
+                discard(context, access, &manifest.id).await;
+            }
+            Err(error.into())
+        }
+    }
+}
+
+/// Removes the objects of a run that failed: a full disk must not stay full until a sweep.
+async fn discard(context: &Context, access: &Exclusive, id: &str) {
+    let discard = async { Ok(context.catalogue.discard(id, access.guard()).await?) };
+    runner::within_seconds("removing what a failed export has stored", discard).await;
 }

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
-use pgarchive::CopySummary;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use vault::Store;
@@ -92,16 +91,13 @@ impl Job for Verify {
     async fn run(&self, context: &Context, _: &Shared) -> Result<Verified, Error> {
         let mut verified = Verified { backups: Vec::new(), unreadable: Vec::new() };
         let ids = self.ids(context, &mut verified.unreadable).await?;
-        if ids.is_empty() && verified.unreadable.is_empty() {
-            // Whoever verifies wants to know that there is something to restore.
-            let store = context.catalogue.store().describe();
-            return Err(vault::Error::NoBackup { store }.into());
-        }
         let store = context.catalogue.store();
         for id in ids {
             context.go_on()?;
             let manifest = match context.catalogue.load(&id).await {
                 Ok(manifest) => manifest,
+                // Removed by retention since it was listed; this needs no lease.
+                Err(vault::Error::UnknownBackup { .. }) => continue,
                 Err(error @ vault::Error::Manifest { .. }) => {
                     if let Some(key) = Manifest::key(&id) {
                         verified.unreadable.push(Damage::unusable(&key, &error));
@@ -112,6 +108,10 @@ impl Job for Verify {
             };
             let meter = context.progress.begin("verifying");
             let found = check(store, &manifest, self.jobs, &meter, &context.cancel).await?;
+            if !found.damage.is_empty() && !context.catalogue.ids().await?.contains(&id) {
+                tracing::info!("{id} was removed while it was verified");
+                continue;
+            }
             verified.backups.push(VerifiedBackup {
                 id: manifest.id.clone(),
                 group: manifest.group.clone(),
@@ -122,6 +122,10 @@ impl Job for Verify {
                 rows: found.rows,
                 damage: found.damage,
             });
+        }
+        if verified.backups.is_empty() && verified.unreadable.is_empty() {
+            // Whoever verifies wants to know that there is something to restore.
+            return Err(vault::Error::NoBackup { store: store.describe() }.into());
         }
         verified.unreadable.sort_by(|a, b| a.key.cmp(&b.key));
         verified.unreadable.dedup();
@@ -177,8 +181,6 @@ pub(crate) struct Findings {
     pub damage: Vec<Damage>,
     /// Rows counted.
     pub rows: u64,
-    /// What each data file holds, by the key of its object.
-    pub files: BTreeMap<String, CopySummary>,
 }
 
 /// Reads back every object that `manifest` names, `jobs` at a time.
@@ -212,10 +214,7 @@ pub(crate) async fn check(
         .map(|check| object::check(store.as_ref(), check, meter, cancel))
         .buffer_unordered(jobs)
         .try_for_each(|found: Found| {
-            findings.rows += found.rows();
-            if let Some(summary) = found.summary {
-                findings.files.insert(found.key.to_string(), summary);
-            }
+            findings.rows += found.rows;
             findings.damage.extend(found.damage);
             std::future::ready(Ok(()))
         });

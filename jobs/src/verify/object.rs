@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use futures::TryStreamExt;
-use pgarchive::{Compression, CopyFormat, CopySummary, RowCounter, StreamError, decode_stream};
+use pgarchive::{Compression, CopyFormat, RowCounter, StreamError, decode_stream};
 use tokio_util::sync::CancellationToken;
+use vault::Store;
 use vault::manifest::Object;
-use vault::{Key, Store};
 
 use super::script::{ExpectedTable, Script};
 use crate::{Damage, Error, Meter, source};
@@ -67,18 +67,9 @@ impl Check {
 /// What an object was found to be.
 #[derive(Debug)]
 pub(super) struct Found {
-    pub key: Key,
     pub damage: Vec<Damage>,
-    /// Of a data file.
-    pub summary: Option<CopySummary>,
-    /// Of a script.
-    script_rows: u64,
-}
-
-impl Found {
-    pub fn rows(&self) -> u64 {
-        self.summary.map_or(self.script_rows, |summary| summary.rows)
-    }
+    /// Rows of a table's data file, or of a script.
+    pub rows: u64,
 }
 
 /// Reads an object to its end.
@@ -92,8 +83,7 @@ pub(super) async fn check(
     cancel: &CancellationToken,
 ) -> Result<Found, Error> {
     let Check { object, content } = check;
-    let mut found =
-        Found { key: object.key.clone(), damage: Vec::new(), summary: None, script_rows: 0 };
+    let mut found = Found { damage: Vec::new(), rows: 0 };
     let read = read(store, &object, &content, meter, cancel, &mut found).await;
     let Err(error) = read else { return Ok(found) };
     if error.is::<Stopped>() {
@@ -164,7 +154,7 @@ async fn read(
             } else if digest.as_ref().is_some_and(|digest| *digest != summary.digest.to_string()) {
                 wrong("holds other rows than the manifest's digest says".into());
             }
-            found.summary = Some(summary);
+            found.rows = summary.rows;
             Ok(())
         }
         Content::Script { compression, tables } => {
@@ -174,7 +164,7 @@ async fn read(
                 script.feed(&bytes);
             }
             let (rows, problems) = script.finish();
-            found.script_rows = rows;
+            found.rows = rows;
             found.damage.extend(problems.into_iter().map(|what| Damage::new(&object.key, what)));
             Ok(())
         }

@@ -168,6 +168,29 @@ async fn a_manifest_that_was_not_stored_whole_is_no_backup() {
 }
 
 #[tokio::test]
+async fn a_failed_run_takes_its_objects_along_but_never_those_of_a_listed_backup() {
+    let at = fixture().await;
+    at.publish(B, &[]).await;
+    at.store_objects(&manifest(A, &[])).await;
+    at.catalogue.discard(A, &at.lease).await.unwrap();
+    assert_eq!(at.keys("exports/").await.len(), 2);
+
+    // The answer to the manifest was lost, and so was its removal: the backup is listed.
+    let whole = manifest(A, &[]);
+    at.store_objects(&whole).await;
+    at.faults.on(Call::Put, 2..=2, Fault::FailAfter(StoreErrorKind::Unavailable));
+    let deletions = at.faults.made(Call::Delete) + 1;
+    let fails = Fault::Fail(StoreErrorKind::Unavailable);
+    at.faults.on(Call::Delete, deletions..=deletions, fails);
+    at.catalogue.publish(&whole, &at.lease).await.unwrap_err();
+    assert_eq!(at.catalogue.ids().await.unwrap(), [A, B]);
+    at.catalogue.discard(A, &at.lease).await.unwrap();
+    for object in &whole.objects {
+        at.memory.head(&object.key).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_run_that_lost_its_lease_publishes_nothing() {
     let at = fixture().await;
     let me = Holder::this_process();

@@ -11,11 +11,12 @@ use crate::postgres::{Client, Server};
 /// How many tables are asked for in one query.
 const BATCH: usize = 50;
 
-/// Tables and materialized views that hold rows, sequences and large objects, each with a query
+/// Tables and materialized views that were filled, sequences and large objects, each with a query
 /// whose one row stands for all it holds. The digest does not depend on the order of rows.
 ///
-/// Columns: a name, and that query.
+/// Columns: a name, and that query, both in hexadecimal: names may hold line feeds.
 const PARTS: &str = "
+SELECT encode(convert_to(name, 'UTF8'), 'hex'), encode(convert_to(query, 'UTF8'), 'hex') FROM (
 SELECT format('%I.%I', n.nspname, c.relname),
        CASE c.relkind
        WHEN 'S' THEN format('SELECT last_value::text || '' '' || is_called FROM %I.%I',
@@ -24,25 +25,26 @@ SELECT format('%I.%I', n.nspname, c.relname),
                    n.nspname, c.relname)
        END
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'm', 'S') AND c.relpersistence <> 't'
+WHERE c.relkind IN ('r', 'm', 'S') AND c.relpersistence <> 't' AND c.relispopulated
   AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
 UNION ALL
 SELECT 'large object ' || oid, format('SELECT md5(lo_get(%s))', oid) FROM pg_largeobject_metadata
-ORDER BY 1";
+) AS parts (name, query) ORDER BY name";
 
 /// What a database holds: by name of a table, sequence or large object, a count and a digest.
 pub type Contents = BTreeMap<String, String>;
 
 /// Reads a whole database and digests it.
 ///
-/// A materialized view that was never filled, or a table whose rows cannot be read, is an error.
-///
 /// # Errors
 /// When a query fails.
 pub fn contents(server: &Server, database: &str) -> Result<Contents, Error> {
     let listed = server.psql_separated(database, PARTS, '\u{1f}')?;
-    let parts: Vec<(&str, &str)> =
-        listed.lines().filter_map(|line| line.split_once('\u{1f}')).collect();
+    let parts: Vec<(&str, String)> = listed
+        .lines()
+        .filter_map(|line| line.split_once('\u{1f}'))
+        .map(|(name, query)| (name, unhex(query)))
+        .collect();
     let mut contents = Contents::new();
     for batch in parts.chunks(BATCH) {
         let mut sql = String::new();
@@ -50,7 +52,6 @@ pub fn contents(server: &Server, database: &str) -> Result<Contents, Error> {
             if !sql.is_empty() {
                 sql.push_str(" UNION ALL ");
             }
-            let name = name.replace('\'', "''");
             let _ = write!(sql, "SELECT '{name}', ({query})");
         }
         let digests = server.psql_separated(database, &sql, '\u{1f}')?;
@@ -58,10 +59,17 @@ pub fn contents(server: &Server, database: &str) -> Result<Contents, Error> {
             digests
                 .lines()
                 .filter_map(|line| line.split_once('\u{1f}'))
-                .map(|(name, digest)| (name.to_owned(), digest.to_owned())),
+                .map(|(name, digest)| (unhex(name), digest.to_owned())),
         );
     }
     Ok(contents)
+}
+
+/// The text behind hexadecimal digits.
+fn unhex(digits: &str) -> String {
+    let byte = |at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
+    let bytes: Vec<u8> = (0..digits.len()).step_by(2).filter_map(byte).collect();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// The definitions in a database as `pg_dump --schema-only` of this client prints them, without
@@ -82,6 +90,22 @@ pub fn schema(client: &Client, server: &Server, database: &str) -> Result<String
         text.push('\n');
         text
     }))
+}
+
+/// The definitions as [`schema`] gives them, in an order of their own: pg_dump breaks some ties by
+/// OID, and a copy has other OIDs.
+///
+/// # Errors
+/// When pg_dump fails.
+pub fn sorted_schema(client: &Client, server: &Server, database: &str) -> Result<String, Error> {
+    let printed = schema(client, server, database)?;
+    // They stand where pg_dump's order needs them, between entries.
+    let kept: Vec<&str> =
+        printed.lines().filter(|line| !line.starts_with("SET default_")).collect();
+    let text = kept.join("\n");
+    let mut entries: Vec<&str> = text.split("\n--\n-- ").map(str::trim_end).collect();
+    entries.sort_unstable();
+    Ok(entries.join("\n--\n-- "))
 }
 
 /// The first lines in which two texts differ, or nothing when they are equal.

@@ -5,11 +5,14 @@
 //! free ports of 127.0.0.1, keep their data in a temporary folder, and die with the process that
 //! started them. A part that cannot be had is an error that says why, never a skipped test.
 
+pub mod aidp;
 pub mod bench;
 pub mod cache;
 mod command;
 pub mod compare;
 mod error;
+pub mod kills;
+pub mod matrix;
 pub mod minio;
 mod parts;
 pub mod postgres;

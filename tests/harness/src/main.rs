@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{demo, install, test, up};
+use commands::{demo, install, kills, matrix, test, up};
 
 /// Installs and starts real servers, and shows and tests aidp-backup on them.
 #[derive(Debug, Parser)]
@@ -27,6 +27,10 @@ enum Verb {
     Up(up::Options),
     /// Install all parts and run all tests
     Test(test::Options),
+    /// Kill exports at random moments: nothing broken is ever listed (long)
+    Kills(kills::Options),
+    /// Round trips between all servers and all stock pg_restore (long)
+    Matrix(matrix::Options),
     /// Ours and the stock tools' figures side by side
     Bench(harness::bench::Options),
 }
@@ -37,6 +41,8 @@ fn main() -> ExitCode {
         Verb::Demo(options) => demo::run(&options),
         Verb::Up(options) => up::run(&options),
         Verb::Test(options) => test::run(&options),
+        Verb::Kills(options) => kills::run(&options),
+        Verb::Matrix(options) => matrix::run(&options),
         Verb::Bench(options) => harness::bench::run(&options),
     };
     match done {

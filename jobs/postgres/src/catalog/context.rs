@@ -116,6 +116,8 @@ pub struct Catalog<'s> {
     pub config_tables: BTreeMap<u32, ConfigTable>,
     /// What the operator chose.
     pub chosen: Chosen,
+    /// What is left out although it was not asked to be, for the manifest.
+    pub left_out: Vec<String>,
 }
 
 impl<'s> Catalog<'s> {
@@ -136,6 +138,7 @@ impl<'s> Catalog<'s> {
             members: HashMap::new(),
             config_tables: BTreeMap::new(),
             chosen: Chosen { schema_only: selection.schema_only, ..Chosen::default() },
+            left_out: Vec::new(),
             session,
         };
         catalog.load_server().await?;

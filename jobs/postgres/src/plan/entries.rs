@@ -306,6 +306,7 @@ impl<'a> Writer<'a> {
             entries: self.entries,
             tables: self.tables,
             large_objects: self.large_objects,
+            left_out: Vec::new(),
             object_counts,
             next_dump_id,
         })

@@ -46,7 +46,8 @@ pub async fn plan(session: &mut Session, selection: &Selection) -> Result<Plan, 
 
     let mut writer = entries::Writer::new(&mut graph, &mut annotations, &raw, catalog.version);
     writer.write(&order)?;
-    let plan = writer.finish(database)?;
+    let mut plan = writer.finish(database)?;
+    plan.left_out = std::mem::take(&mut catalog.left_out);
     if catalog.everything() {
         coverage::check_annotations(&mut catalog, &graph, &annotations).await?;
     }
@@ -100,6 +101,8 @@ pub struct Plan {
     pub tables: Vec<TableData>,
     /// Large objects by OID, owner order irrelevant; copied under the `BLOBS` entry.
     pub large_objects: Vec<u32>,
+    /// What is left out although it was not asked to be, by name: rows that a standby lacks.
+    pub left_out: Vec<String>,
     /// Number of objects of each class (`TABLE`, `INDEX`, ...).
     pub object_counts: BTreeMap<String, u64>,
     /// One past the highest dump id in use; chunk entries are numbered from here.

@@ -111,6 +111,21 @@ pub struct Restored {
     pub temporal: Option<TemporalCopy>,
 }
 
+/// Finds out whether the archive behind `source` can go into the database that `target` names, and
+/// changes nothing.
+///
+/// # Errors
+/// Those of [`restore`] before anything is changed.
+pub async fn check(
+    source: Arc<dyn ArchiveSource>,
+    toc: Toc,
+    target: &ConnInfo,
+    options: &RestoreOptions,
+) -> Result<(), Error> {
+    let archive = Archive::open(source, toc, target, options, &[], Arc::default()).await?;
+    database::check(&archive, target).await.map(drop)
+}
+
 /// Restores the archive behind `source`, whose table of contents is `toc`, into the database
 /// that `target` names. Rows are compared with `expected`, unless that is empty: it names
 /// every table whose rows are in the archive.
@@ -151,13 +166,14 @@ pub async fn restore(
             run::in_parallel(leader, &archive, &target, schedule, &status).await?;
 
         progress.enter(Phase::Finishing);
-        rows::compare(&done.tables, expected, leader.session().database())?;
+        // First of all: a copy that is otherwise not as it should be must not join a ring.
         let temporal = match &archive.temporal {
             Some(schema) if !options.keep_temporal_state => {
                 Some(temporal_schema::settle(leader.session(), schema, &archive.database).await?)
             }
             _ => None,
         };
+        rows::compare(&done.tables, expected, leader.session().database())?;
         let outlook = match &archive.temporal {
             Some(schema) => temporal_schema::outlook(leader.session(), schema, Utc::now()).await?,
             None => None,

@@ -217,6 +217,7 @@ pub async fn plan(snapshot: &mut Snapshot) -> Plan {
         entries,
         tables,
         large_objects,
+        left_out: Vec::new(),
         object_counts: BTreeMap::new(),
         next_dump_id: next,
     }

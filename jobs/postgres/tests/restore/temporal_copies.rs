@@ -1,7 +1,7 @@
 //! Copies of Temporal's databases, small ones with the tables that matter.
 
 use harness::postgres::Server;
-use postgres::restore::{Prepare, RestoreOptions};
+use postgres::restore::{ExpectedTable, Prepare, RestoreOptions};
 use postgres::temporal_schema::{NamespaceOutlook, Role, Settled};
 
 use crate::fixture::{FIFTEEN, chain, dump, restore_from};
@@ -129,4 +129,21 @@ async fn a_restore_that_replaces_the_original_can_keep_its_state() {
     assert!(temporal.outlook.is_some());
     let state = "SELECT count(*), (SELECT db_name FROM schema_version) FROM cluster_membership";
     assert_eq!(server.psql("kept_copy", state).unwrap(), "2|kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_whose_rows_differ_cannot_join_the_live_ring_either() {
+    let server = &*FIFTEEN;
+    main_database(server, "differing");
+    let folder = tempfile::tempdir().unwrap();
+    let archive = folder.path().join("archive");
+    dump(server, 15, "differing", &archive, &[]);
+    server.createdb("differing_copy").unwrap();
+    let expected = ExpectedTable { schema: "public".into(), name: "namespaces".into(), rows: 99 };
+    let url = server.url("differing_copy");
+    let error =
+        restore_from(&archive, &url, &RestoreOptions::default(), &[expected]).await.unwrap_err();
+    assert!(chain(&error).contains("public.namespaces got 1 rows of 99"), "{}", chain(&error));
+    let members = "SELECT count(*) FROM cluster_membership";
+    assert_eq!(server.psql("differing_copy", members).unwrap(), "0");
 }

@@ -12,7 +12,7 @@ use futures::StreamExt;
 use super::Catalogue;
 use crate::lease::Guard;
 use crate::manifest::Manifest;
-use crate::{Error, Key, ObjectInfo};
+use crate::{Error, Key, ObjectInfo, StoreErrorKind};
 
 /// Where the objects of exports are.
 const OBJECTS: &str = "exports/";
@@ -74,6 +74,27 @@ impl Catalogue {
             removed.bytes += batch.iter().map(|(_, size)| size).sum::<u64>();
         }
         Ok(removed)
+    }
+
+    /// Removes what a run that failed has stored, so that a full disk does not stay full. Where
+    /// a manifest has the run's identity nothing is removed: the backup is listed, so it must
+    /// stay whole, however the run ended.
+    pub async fn discard(&self, id: &str, lease: &Guard) -> Result<(), Error> {
+        let unknown =
+            || Error::UnknownBackup { wanted: id.to_owned(), store: self.store.describe() };
+        let manifest = Manifest::key(id).ok_or_else(unknown)?;
+        lease.check().await?;
+        match self.store.head(&manifest).await {
+            Err(error) if error.kind == StoreErrorKind::NotFound => {}
+            Err(error) => return Err(error.into()),
+            Ok(_) => {
+                tracing::warn!("{manifest} is there, so the objects that it names stay");
+                return Ok(());
+            }
+        }
+        let listed = self.store.list(&format!("{OBJECTS}{id}/")).await?;
+        let keys: Vec<_> = listed.into_iter().map(|info| info.key).collect();
+        Ok(self.store.delete(&keys).await?)
     }
 
     /// Removes a manifest that cannot be read; its objects are swept when their time comes.

@@ -2,6 +2,8 @@
 
 pub(crate) mod demo;
 pub(crate) mod install;
+pub(crate) mod kills;
+pub(crate) mod matrix;
 mod program;
 pub(crate) mod test;
 pub(crate) mod up;

@@ -317,6 +317,20 @@ impl Server {
         }
     }
 
+    /// Restarts the server as a standby: in recovery for ever, open for readers.
+    ///
+    /// # Errors
+    /// When it does not stop or does not come up.
+    pub fn become_standby(&mut self) -> Result<(), Error> {
+        self.stop()?;
+        let signal = self.data_dir().join("standby.signal");
+        self.write(&signal, "")?;
+        if let Some(account) = &self.account {
+            account.own(&signal)?;
+        }
+        self.boot()
+    }
+
     /// Starts the server again on the same cluster and port; stops it first where it runs.
     ///
     /// # Errors
@@ -338,7 +352,8 @@ impl Drop for Server {
     }
 }
 
-/// Whether the server's `postmaster.pid` says that this very process accepts connections.
+/// Whether the server's `postmaster.pid` says that this very process accepts connections, be it
+/// as a standby.
 ///
 /// Format of that file: PostgreSQL's `src/include/utils/pidfile.h`; line 1 is the process id,
 /// line 8 the status.
@@ -346,7 +361,7 @@ fn announces_ready(pid_file: &Path, pid: u32) -> bool {
     fs::read_to_string(pid_file).is_ok_and(|text| {
         let mut lines = text.lines();
         lines.next() == Some(pid.to_string().as_str())
-            && lines.nth(6).is_some_and(|status| status.trim_end() == "ready")
+            && lines.nth(6).is_some_and(|status| ["ready", "standby"].contains(&status.trim_end()))
     })
 }
 

@@ -23,29 +23,37 @@ struct Size {
 /// The tables whose rows are taken: partitions rather than partitioned tables, never views or
 /// foreign tables.
 pub(super) fn sources<'r>(cx: &Catalog<'_>, relations: &'r Relations) -> Vec<&'r Relation> {
-    let mut left_out = Vec::new();
-    let sources = relations
-        .iter()
-        .filter(|table| table.kind == Kind::Table && !cx.chosen.schema_only)
-        .filter(|table| !cx.chosen.without_data.contains(&table.oid))
-        .filter(|table| table.is_whole() || cx.emit_config_data(table.oid).is_some())
-        .filter(|table| {
-            // A standby has no rows of unlogged tables.
-            let is_there = table.persistence == Persistence::Permanent || !cx.is_standby;
-            if !is_there {
-                left_out.push(table.sql.as_str());
-            }
-            is_there
-        })
-        .collect();
-    if !left_out.is_empty() {
-        tracing::warn!(
-            database = %cx.database,
-            "rows of unlogged tables are not on a standby and are left out: {}",
-            left_out.join(", ")
-        );
+    chosen(cx, relations).filter(|table| !is_absent(cx, table)).collect()
+}
+
+/// Writes down the tables whose rows cannot be had, and warns of them.
+pub(super) fn leave_out(cx: &mut Catalog<'_>, relations: &Relations) {
+    let absent = chosen(cx, relations).filter(|table| is_absent(cx, table));
+    let absent: Vec<&str> = absent.map(|table| table.sql.as_str()).collect();
+    if absent.is_empty() {
+        return;
     }
-    sources
+    tracing::warn!(
+        database = %cx.database,
+        "rows of unlogged tables are not on a standby and are left out: {}",
+        absent.join(", ")
+    );
+    let left_out = absent.iter().map(|table| format!("rows of {table} (unlogged, on a standby)"));
+    cx.left_out = left_out.collect();
+}
+
+/// The tables whose rows are wanted.
+fn chosen<'r>(cx: &Catalog<'_>, relations: &'r Relations) -> impl Iterator<Item = &'r Relation> {
+    relations
+        .iter()
+        .filter(move |table| table.kind == Kind::Table && !cx.chosen.schema_only)
+        .filter(move |table| !cx.chosen.without_data.contains(&table.oid))
+        .filter(move |table| table.is_whole() || cx.emit_config_data(table.oid).is_some())
+}
+
+/// A standby has no rows of unlogged tables.
+fn is_absent(cx: &Catalog<'_>, table: &Relation) -> bool {
+    cx.is_standby && table.persistence != Persistence::Permanent
 }
 
 /// `TABLE DATA` of the tables of [`sources`].

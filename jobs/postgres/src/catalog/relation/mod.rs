@@ -40,6 +40,7 @@ const BATCH: usize = 1000;
 pub async fn read(cx: &mut Catalog<'_>) -> Result<Vec<Object>, Error> {
     let mut relations = Relations::read(cx).await?;
     inheritance::read(cx, &mut relations).await?;
+    data::leave_out(cx, &relations);
     let copied: HashSet<u32> =
         data::sources(cx, &relations).iter().map(|table| table.oid).collect();
 
