@@ -102,7 +102,9 @@ impl Server {
         let mut initdb = owned_command(self.account.as_ref(), self.bin_dir.join("initdb"))?;
         initdb.arg("--pgdata").arg(&data).arg("--pwfile").arg(&password);
         initdb.args(["--username", SUPERUSER, "--encoding", "UTF8", "--locale", "C.UTF-8"]);
-        initdb.args(["--auth", "trust", "--no-sync"]).args(&options.initdb);
+        // By that the initdb of 13 stores the password in the form that pg_hba.conf asks for.
+        initdb.args(["--auth-local", "trust", "--auth-host", "scram-sha-256"]);
+        initdb.arg("--no-sync").args(&options.initdb);
         output(&format!("making a PostgreSQL {} cluster", self.major), &mut initdb)?;
 
         let configuration = data.join("postgresql.conf");
