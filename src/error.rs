@@ -4,8 +4,10 @@ use std::io;
 
 use jobs::Verdict;
 
+use crate::commands::CodecError;
 use crate::config::ConfigError;
 use crate::exit::Exit;
+use crate::serve::ServeError;
 
 /// A command that failed.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +18,12 @@ pub enum CommandError {
     /// The job failed.
     #[error(transparent)]
     Job(#[from] jobs::Error),
+    /// Payloads could not be decoded.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+    /// The sidecar does not start.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
     /// Nobody could be told.
     #[error("cannot write to standard output")]
     Output(#[source] io::Error),
@@ -30,6 +38,8 @@ impl CommandError {
         match self {
             Self::Config(error) => error.hint(),
             Self::Job(error) => error.hint(),
+            Self::Codec(error) => error.hint(),
+            Self::Serve(error) => error.hint(),
             Self::Output(_) | Self::Runtime(_) => None,
         }
     }
@@ -40,7 +50,7 @@ impl CommandError {
             Self::Config(_) => Exit::Usage,
             Self::Job(error) => error.verdict().into(),
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
-            Self::Output(_) | Self::Runtime(_) => Exit::Failed,
+            Self::Serve(_) | Self::Codec(_) | Self::Output(_) | Self::Runtime(_) => Exit::Failed,
         }
     }
 }

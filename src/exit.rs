@@ -24,3 +24,19 @@ impl From<Exit> for ExitCode {
         Self::from(exit as u8)
     }
 }
+
+impl Exit {
+    /// How two jobs that both ended come to one: what is done stays done, and the worse of two
+    /// counts.
+    pub fn with(self, other: Self) -> Self {
+        let rank = |exit: Self| match exit {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::PartDone => 2,
+            Self::LeaseHeld => 3,
+            Self::Usage => 4,
+            Self::Damaged => 5,
+        };
+        if rank(self) >= rank(other) { self } else { other }
+    }
+}

@@ -4,14 +4,20 @@ mod arguments;
 mod cli;
 mod commands;
 mod config;
+mod ended;
 mod error;
 mod exit;
+mod http_client;
 mod logging;
+mod metrics;
+mod notify;
 mod output;
 mod progress;
 mod report;
 mod secret;
+mod serve;
 mod signals;
+mod wanted;
 
 use std::process::ExitCode;
 
@@ -19,6 +25,9 @@ use error::CommandError;
 use exit::Exit;
 
 fn main() -> ExitCode {
+    // One TLS library with one set of ciphers, for every client that asks for the process's own.
+    // It is the first to be installed, so that it cannot be refused.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let arguments = arguments::parse();
     let exit = match arguments.refusal {
         Some(refusal) => report::failure(&refusal.into(), cli::LogFormat::Text),

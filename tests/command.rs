@@ -6,7 +6,9 @@ use stage::{bare, run};
 
 #[test]
 fn every_verb_has_help() {
-    for verb in ["now", "status", "list", "show", "verify", "restore", "fetch", "prune", "config"] {
+    for verb in
+        ["now", "serve", "status", "list", "show", "verify", "restore", "fetch", "prune", "config"]
+    {
         let ran = run(bare(&[verb, "--help"]));
         assert_eq!(ran.code, Some(0), "{verb}");
         assert!(ran.stdout.contains("Usage: aidp-backup"), "{verb}");
@@ -16,7 +18,7 @@ fn every_verb_has_help() {
 #[test]
 fn nothing_typed_is_a_usage_error() {
     assert_eq!(run(bare(&[])).code, Some(2));
-    assert_eq!(run(bare(&["serve"])).code, Some(2));
+    assert_eq!(run(bare(&["drill"])).code, Some(2));
     assert_eq!(run(bare(&["now", "archive"])).code, Some(2));
 }
 

@@ -46,6 +46,18 @@ pub enum Error {
         #[source]
         source: Box<postgres::Error>,
     },
+    /// Temporal failed.
+    #[error(transparent)]
+    Temporal(Box<temporal::Error>),
+    /// A segment of archived histories, or its index, cannot be written or read.
+    #[error("cannot use {key}")]
+    Segment {
+        /// The object.
+        key: vault::Key,
+        /// Why.
+        #[source]
+        source: Box<temporal::segment::Error>,
+    },
     /// Every database of an export failed; each was named in a message of its own.
     #[error("no database could be exported, {count} failed; the first")]
     AllFailed {
@@ -60,6 +72,12 @@ pub enum Error {
     Damaged {
         /// The backup.
         id: String,
+        /// Everything that was found, at least one.
+        damage: Vec<Damage>,
+    },
+    /// What was asked for may be in what cannot be read.
+    #[error("the archive cannot be read whole: {}", several(damage))]
+    Unreadable {
         /// Everything that was found, at least one.
         damage: Vec<Damage>,
     },
@@ -126,6 +144,44 @@ impl Error {
         }
     }
 
+    /// From an error of Temporal's side.
+    pub(crate) fn temporal(source: temporal::Error) -> Self {
+        Self::Temporal(Box::new(source))
+    }
+
+    /// From an error of a segment or an index.
+    pub(crate) fn segment(key: &vault::Key, source: temporal::segment::Error) -> Self {
+        use temporal::segment::Error as Segment;
+        match source {
+            // The store's own words say more.
+            Segment::Sink(error) | Segment::Source(error) => {
+                match error.downcast::<vault::StoreError>() {
+                    Ok(error) => Self::Vault((*error).into()),
+                    Err(source) => Self::Stream { file: key.to_string(), source },
+                }
+            }
+            source => Self::Segment { key: key.clone(), source: Box::new(source) },
+        }
+    }
+
+    /// From damage of one object.
+    pub(crate) fn object(damage: Damage) -> Self {
+        Self::Stream { file: damage.key.to_string(), source: damage.into() }
+    }
+
+    /// The damage that it is, or itself when it is something else.
+    pub(crate) fn into_damage(self) -> Result<Damage, Self> {
+        if let Some(damage) = causes(&self).find_map(|cause| cause.downcast_ref::<Damage>()) {
+            return Ok(damage.clone());
+        }
+        match &self {
+            Self::Segment { key, source } if source.is_damage() => {
+                Ok(Damage::new(key, format!("cannot be read whole ({})", chain(&**source))))
+            }
+            _ => Err(self),
+        }
+    }
+
     /// Whether it is the store or the lease that failed, so that trying the next database is of
     /// no use.
     pub(crate) fn is_of_the_store(&self) -> bool {
@@ -166,7 +222,11 @@ impl Error {
             {
                 Verdict::Refused
             }
-            Self::Damaged { .. } => Verdict::Damaged,
+            Self::Damaged { .. } | Self::Unreadable { .. } => Verdict::Damaged,
+            Self::Temporal(error) if matches!(**error, temporal::Error::Config { .. }) => {
+                Verdict::Refused
+            }
+            Self::Segment { source, .. } if source.is_damage() => Verdict::Damaged,
             Self::AllFailed { first, .. } => match first.verdict() {
                 Verdict::Refused => Verdict::Refused,
                 _ => Verdict::Failed,
@@ -184,12 +244,19 @@ impl Error {
         let own = match self {
             Self::Vault(error) => error.hint().map(str::to_owned),
             Self::Database { source, .. } => source.hint(),
+            Self::Temporal(error) => error.hint(),
+            Self::Segment { source, .. } => source.hint().map(str::to_owned),
             Self::AllFailed { first, .. } => first.hint(),
             Self::Policy(error) => Some(error.hint()),
             Self::Refused { hint, .. } => Some(hint.clone()),
             Self::Damaged { .. } => Some(
                 "this backup cannot be trusted: use another one (`aidp-backup list`), and look \
                  after the store's disks"
+                    .into(),
+            ),
+            Self::Unreadable { .. } => Some(
+                "restore what is named from a copy of the store; `aidp-backup verify --all` names \
+                 all damage"
                     .into(),
             ),
             Self::ReadBack { .. } => {

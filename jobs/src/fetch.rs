@@ -1,9 +1,7 @@
 //! An export as plain files: what stock tools read in place.
 
 use std::collections::BTreeSet;
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,6 +11,7 @@ use serde::Serialize;
 use vault::Store;
 use vault::manifest::{Manifest, Object};
 
+use crate::folder::{self, Made, local, sync};
 use crate::runner::{Job, Report, Shared};
 use crate::{Context, Error, Verdict, source};
 
@@ -152,9 +151,7 @@ async fn copy(
 ) -> Result<(), Error> {
     let stream_error = |error: pgarchive::StreamError| source::error(object, error);
     let mut content = source::open(store.as_ref(), object).await.map_err(stream_error)?;
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true).mode(0o600);
-    let mut file = options.open(path).map_err(local("create", path))?;
+    let mut file = folder::create(path)?;
     while let Some(bytes) = content.try_next().await.map_err(stream_error)? {
         if cancel.is_cancelled() {
             return Err(Error::Cancelled);
@@ -166,60 +163,6 @@ async fn copy(
     let path = path.to_owned();
     let synced = tokio::task::spawn_blocking(move || file.sync_all().map_err(local("sync", &path)));
     synced.await.map_err(|source| Error::Task { doing: "fetch", source })?
-}
-
-/// What a fetch has made, to be removed when it fails.
-struct Made {
-    files: Vec<PathBuf>,
-    folders: Vec<PathBuf>,
-}
-
-impl Made {
-    /// Makes the folder, or takes an empty one.
-    fn begin(dir: &Path) -> Result<Self, Error> {
-        let mut made = Self { files: Vec::new(), folders: Vec::new() };
-        match std::fs::read_dir(dir).map(|mut entries| entries.next().is_none()) {
-            Ok(true) => Ok(made),
-            Ok(false) => Err(Error::Refused {
-                what: format!("{} is not empty", dir.display()),
-                hint: "name a folder that is empty or does not exist".into(),
-            }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                made.folder(dir)?;
-                Ok(made)
-            }
-            Err(source) => Err(Error::Local { doing: "open", path: dir.to_owned(), source }),
-        }
-    }
-
-    fn folder(&mut self, path: &Path) -> Result<(), Error> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .map_err(local("create", path))?;
-        self.folders.push(path.to_owned());
-        Ok(())
-    }
-
-    fn remove(&self) {
-        let failures = self.files.iter().map(std::fs::remove_file);
-        let failures = failures.chain(self.folders.iter().rev().map(std::fs::remove_dir));
-        for error in failures.filter_map(Result::err) {
-            if error.kind() != io::ErrorKind::NotFound {
-                tracing::warn!("what was fetched so far could not be removed: {error}");
-            }
-        }
-    }
-}
-
-fn sync(folder: &Path) -> Result<(), Error> {
-    let open = File::open(folder).map_err(local("open", folder))?;
-    open.sync_all().map_err(local("sync", folder))
-}
-
-fn local<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Error + 'a {
-    move |source| Error::Local { doing, path: path.to_owned(), source }
 }
 
 /// The command that feeds a plain script to psql.

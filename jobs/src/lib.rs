@@ -6,13 +6,17 @@
 //! and metrics are derived elsewhere, in one place each.
 
 mod accept;
+pub mod archive;
 mod clock;
 mod context;
 mod error;
 pub mod export;
 pub mod fetch;
+mod folder;
 mod group;
+pub mod history;
 pub mod list;
+pub mod overview;
 mod progress;
 pub mod prune;
 pub mod record;

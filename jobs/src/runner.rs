@@ -11,8 +11,8 @@ use vault::lease::{self, Guard};
 use crate::record::{self, Record};
 use crate::{Context, Error, Verdict};
 
-/// Name of the lease that every job which changes a store takes: one at a time per store.
-const LEASE: &str = "exports";
+/// Name of the lease that every job which changes backups takes: one at a time per store.
+pub(crate) const LEASE: &str = "exports";
 
 /// How long a job may take to stop by itself before it is dropped where it stands, and how
 /// long the tidying up after it may take.
@@ -27,6 +27,8 @@ pub trait Job: Send + Sync {
     type Access: Access;
     /// Its name, for messages and records.
     const NAME: &'static str;
+    /// The lease it takes when it changes the store.
+    const LEASE: &'static str = LEASE;
 
     /// The source by whose name the outcome is recorded in the store for `status`; `None` when
     /// it is not.
@@ -55,8 +57,8 @@ pub trait Report: Send {
 /// How a job gets at the store.
 #[async_trait]
 pub trait Access: Send + Sync + Sized {
-    /// Waits for access or fails.
-    async fn acquire(context: &Context) -> Result<Self, Error>;
+    /// Waits for access or fails; `lease` is what keeps others out.
+    async fn acquire(context: &Context, lease: &str) -> Result<Self, Error>;
     /// Cancelled when access is lost.
     fn lost(&self) -> CancellationToken;
     /// Why access was lost.
@@ -78,10 +80,10 @@ impl Exclusive {
 
 #[async_trait]
 impl Access for Exclusive {
-    async fn acquire(context: &Context) -> Result<Self, Error> {
+    async fn acquire(context: &Context, lease: &str) -> Result<Self, Error> {
         let store = context.catalogue.store().clone();
         let (holder, timing) = (context.holder.clone(), context.timing);
-        match lease::acquire(store, LEASE, holder, timing, &context.cancel).await {
+        match lease::acquire(store, lease, holder, timing, &context.cancel).await {
             Ok(guard) => Ok(Self(guard)),
             Err(vault::Error::Interrupted { .. }) => Err(Error::Cancelled),
             Err(error) => Err(error.into()),
@@ -110,7 +112,7 @@ pub struct Shared(CancellationToken);
 
 #[async_trait]
 impl Access for Shared {
-    async fn acquire(_: &Context) -> Result<Self, Error> {
+    async fn acquire(_: &Context, _: &str) -> Result<Self, Error> {
         Ok(Self(CancellationToken::new()))
     }
 
@@ -151,7 +153,7 @@ impl<R: Report> Outcome<R> {
 /// Runs a job.
 pub async fn run<J: Job>(job: &J, context: &Context) -> Outcome<J::Report> {
     let started = context.clock.now();
-    let result = match J::Access::acquire(context).await {
+    let result = match J::Access::acquire(context, J::LEASE).await {
         Ok(access) => {
             let result = with_access(job, context, &access).await;
             let outcome = Outcome { job: J::NAME, started, finished: context.clock.now(), result };

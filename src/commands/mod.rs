@@ -3,19 +3,23 @@
 mod completions;
 mod config;
 mod fetch;
+mod history;
 mod list;
 mod man;
 mod now;
 mod prune;
 mod restore;
+mod serve;
 mod show;
 mod status;
 mod verify;
 
+pub use history::CodecError;
+
 use std::sync::Arc;
 
 use jobs::runner::{Job, Report};
-use jobs::{Context, Progress, SystemClock};
+use jobs::{Context, Outcome, Progress, SystemClock};
 use tokio_util::sync::CancellationToken;
 use vault::Catalogue;
 use vault::lease::{Holder, Timing};
@@ -41,6 +45,7 @@ pub async fn run(cli: Cli, settings: Settings, terminal: Terminal) -> Result<Exi
     let command = Command { settings, output, terminal };
     match cli.verb {
         Verb::Now(arguments) => now::run(&command, &arguments).await,
+        Verb::Serve(arguments) => serve::run(command, arguments).await,
         Verb::Status(arguments) => status::run(&command, &arguments).await,
         Verb::List(arguments) => list::run(&command, &arguments).await,
         Verb::Show(arguments) => show::run(&command, &arguments).await,
@@ -48,6 +53,7 @@ pub async fn run(cli: Cli, settings: Settings, terminal: Terminal) -> Result<Exi
         Verb::Restore(arguments) => restore::run(&command, &arguments).await,
         Verb::Fetch(arguments) => fetch::run(&command, &arguments).await,
         Verb::Prune(arguments) => prune::run(&command, &arguments).await,
+        Verb::History(arguments) => history::run(&command, &arguments).await,
         Verb::Config(arguments) => config::run(&command, arguments.verb),
         Verb::Completions(arguments) => completions::run(&command, &arguments),
         Verb::Man => man::run(&command),
@@ -58,6 +64,13 @@ impl Command {
     /// Runs a job as any job is run, with signals and progress, and gives its report and the
     /// exit code that goes with it.
     async fn perform<J: Job>(&self, job: &J) -> Result<(J::Report, Exit), CommandError> {
+        let report = self.attempt(job).await?.result?;
+        let exit = report.verdict().into();
+        Ok((report, exit))
+    }
+
+    /// The same, and gives whatever came of it.
+    async fn attempt<J: Job>(&self, job: &J) -> Result<Outcome<J::Report>, CommandError> {
         let cancel = CancellationToken::new();
         signals::watch(&cancel).map_err(CommandError::Runtime)?;
         let environment = vault::Environment::of_process();
@@ -74,8 +87,6 @@ impl Command {
         let shown = self.terminal.show(&context.progress);
         let outcome = jobs::run(job, &context).await;
         shown.close().await;
-        let report = outcome.result?;
-        let exit = report.verdict().into();
-        Ok((report, exit))
+        Ok(outcome)
     }
 }

@@ -1,6 +1,8 @@
 //! `verify`: read back every object.
 
+use jobs::history::verify::{VerifiedHistories, VerifyHistories};
 use jobs::verify::{Verified, Verify, Which};
+use serde::Serialize;
 
 use super::Command;
 use crate::cli;
@@ -14,14 +16,60 @@ pub async fn run(command: &Command, arguments: &cli::Verify) -> Result<Exit, Com
         (false, true) => Which::Newest,
         (false, false) => Which::Named(arguments.ids.clone()),
     };
+    // Histories are verified with everything else, or not at all: their windows have no names that
+    // anybody would type.
+    let histories = match arguments.all {
+        true => Some(command.perform(&VerifyHistories).await?),
+        false => None,
+    };
     let job = Verify { which, jobs: command.settings.verify_jobs(arguments.jobs)? };
-    let (verified, exit) = command.perform(&job).await?;
+    let (verified, exit) = match (command.perform(&job).await, &histories) {
+        // A store may well hold histories alone.
+        (
+            Err(CommandError::Job(jobs::Error::Vault(vault::Error::NoBackup { .. }))),
+            Some((found, _)),
+        ) if found.windows > 0 || !found.damage.is_empty() => {
+            (Verified { backups: Vec::new(), unreadable: Vec::new() }, Exit::Done)
+        }
+        (verified, _) => verified?,
+    };
+    let (histories, exit) = match histories {
+        Some((found, of_histories)) => (Some(found), exit.with(of_histories)),
+        None => (None, exit),
+    };
     if command.output.is_json() {
-        command.output.document(&verified)?;
+        command.output.document(&All { verified: &verified, histories: histories.as_ref() })?;
     } else {
-        command.output.text(&text(&verified))?;
+        let histories = histories.as_ref().map(of_histories).unwrap_or_default();
+        command.output.text(&(text(&verified) + &histories))?;
     }
     Ok(exit)
+}
+
+/// Both reports in one document.
+#[derive(Serialize)]
+struct All<'a> {
+    #[serde(flatten)]
+    verified: &'a Verified,
+    histories: Option<&'a VerifiedHistories>,
+}
+
+fn of_histories(found: &VerifiedHistories) -> String {
+    if found.windows == 0 && found.damage.is_empty() {
+        return String::new();
+    }
+    let word = if found.damage.is_empty() { "good" } else { "DAMAGED" };
+    let mut text = format!(
+        "{word} histories: {}, {}, {}, {}\n",
+        output::counted(found.windows, "window"),
+        output::counted(found.runs, "run"),
+        output::counted(found.events, "event"),
+        output::bytes(found.bytes)
+    );
+    for damage in &found.damage {
+        text.push_str(&format!("  {damage}\n"));
+    }
+    text
 }
 
 fn text(verified: &Verified) -> String {

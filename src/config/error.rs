@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use retention::{PolicyError, ZoneError};
 
+use crate::serve::schedule::ScheduleError;
+
 /// A configuration that cannot be used; exit code 2.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -88,6 +90,46 @@ pub enum ConfigError {
         /// What mends it.
         hint: &'static str,
     },
+    /// Too many or no calls to Temporal.
+    #[error("calls to Temporal must be at least 1 a second, and 1 to 256 in flight")]
+    Limits,
+    /// An HTTP client that cannot be made.
+    #[error("cannot ask a codec server")]
+    CodecServer {
+        /// Why.
+        source: reqwest::Error,
+    },
+    /// Settings of Temporal that make no sense.
+    #[error(transparent)]
+    Temporal(Box<temporal::Error>),
+    /// A namespace without a name.
+    #[error("a namespace to archive has no name")]
+    Namespace,
+    /// A schedule that makes no sense.
+    #[error("cannot run {job} by its schedule")]
+    Schedule {
+        /// Which job's.
+        job: &'static str,
+        /// Why.
+        #[source]
+        source: ScheduleError,
+    },
+    /// An address to tell somebody at that is none, or is given twice. Not shown: it is a secret.
+    #[error(
+        "[notify] {name} needs one http:// or https:// address, as {name}_url or {name}_url_file"
+    )]
+    Address {
+        /// Whose.
+        name: &'static str,
+    },
+    /// A token that could be guessed.
+    #[error("the token has {length} characters, less than {least}")]
+    Token {
+        /// How long it is.
+        length: usize,
+        /// How long it must be.
+        least: usize,
+    },
     /// Retention rules that make no sense.
     #[error(transparent)]
     Policy(#[from] PolicyError),
@@ -126,9 +168,21 @@ impl ConfigError {
                 "use zstd, gzip, lz4 or none, with a level if you like: zstd:3".into()
             }
             Self::Conflict { hint, .. } => (*hint).into(),
+            Self::Schedule { .. } => {
+                "write minute hour day month weekday, such as `0 2 * * *`, or \
+                                      off; weekdays are 0 to 7 or SUN to SAT"
+                    .into()
+            }
+            Self::Token { .. } => "make one with `openssl rand -hex 32`".into(),
             Self::Policy(error) => error.hint(),
             Self::Zone(_) => "use an IANA name such as UTC or Europe/Berlin".into(),
-            Self::DatabaseEntry { .. } | Self::Jobs { .. } => return None,
+            Self::Limits => {
+                "leave --history-rate and --history-concurrency out for 1000 and 16".into()
+            }
+            Self::CodecServer { .. } => return None,
+            Self::Temporal(error) => return error.hint(),
+            Self::Namespace => "`*` means all of them".into(),
+            Self::DatabaseEntry { .. } | Self::Jobs { .. } | Self::Address { .. } => return None,
         })
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::{ConfigError, Span};
-use crate::cli::{Data, Format, LogFormat};
+use crate::cli::{ClosedStatus, Data, Format, LogFormat};
 use crate::secret::Secret;
 
 /// Where the file is looked for when nothing names one.
@@ -29,8 +29,16 @@ pub struct File {
     pub restore: Restore,
     /// What to keep.
     pub retention: Retention,
+    /// How Temporal is reached.
+    pub temporal: Temporal,
+    /// What is archived of it.
+    pub archive: Archive,
     /// When to worry.
     pub status: Status,
+    /// The sidecar.
+    pub serve: Serve,
+    /// Whom to tell.
+    pub notify: Notify,
     /// Messages.
     pub log: Log,
 }
@@ -115,6 +123,69 @@ pub struct Retention {
     pub after_export: Option<bool>,
 }
 
+/// `[temporal]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Temporal {
+    /// As `--temporal-address`.
+    pub address: Option<String>,
+    /// As `--temporal-profile`.
+    pub profile: Option<String>,
+    /// As `--temporal-config-file`.
+    pub config_file: Option<PathBuf>,
+    /// As `--temporal-api-key-file`.
+    pub api_key_file: Option<PathBuf>,
+}
+
+/// `[archive]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Archive {
+    /// As `--namespace`.
+    pub namespaces: Vec<String>,
+    /// Namespaces with rules of their own.
+    pub namespace: Vec<Namespace>,
+    /// As the flag.
+    pub query: Option<String>,
+    /// As `--status`.
+    pub statuses: Vec<ClosedStatus>,
+    /// As the flag.
+    pub scheduler_runs: Option<bool>,
+    /// As the flag.
+    pub settle: Option<Span>,
+    /// As the flag.
+    pub overlap: Option<Span>,
+    /// As `--history-compress`.
+    pub compress: Option<String>,
+    /// As `--history-rate`.
+    pub rate: Option<u32>,
+    /// As `--history-concurrency`.
+    pub concurrency: Option<u16>,
+    /// As the flag.
+    pub expiry_warning: Option<Span>,
+    /// As `--keep-histories`.
+    pub keep: Option<Span>,
+    /// Windows of the present day that are joined into one.
+    pub join_windows: Option<u16>,
+}
+
+/// `[[archive.namespace]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Namespace {
+    /// Which; `*` stands for any text.
+    pub name: String,
+    /// In place of `[archive]`'s.
+    pub query: Option<String>,
+    /// In place of `[archive]`'s.
+    #[serde(default)]
+    pub statuses: Vec<ClosedStatus>,
+    /// In place of `[archive]`'s.
+    pub scheduler_runs: Option<bool>,
+    /// In place of `[archive]`'s.
+    pub keep: Option<Span>,
+}
+
 /// `[status]`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -123,6 +194,56 @@ pub struct Status {
     pub overdue_after: Option<Span>,
     /// As `--group`.
     pub groups: Vec<String>,
+}
+
+/// `[serve]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Serve {
+    /// As the flag.
+    pub listen: Option<std::net::SocketAddr>,
+    /// As the flag.
+    pub token_file: Option<PathBuf>,
+    /// As the flag.
+    pub grace: Option<Span>,
+    /// When to export.
+    pub export: Schedule,
+}
+
+/// `[serve.export]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Schedule {
+    /// Five cron fields, or `off`.
+    pub schedule: Option<String>,
+    /// IANA name.
+    pub time_zone: Option<String>,
+    /// As the flag.
+    pub jitter: Option<Span>,
+    /// Whether a run that was missed while nothing ran is run after all; yes unless told otherwise.
+    pub catch_up: Option<bool>,
+    /// Attempts after the first.
+    pub retries: Option<u32>,
+    /// Pause before the second attempt.
+    pub retry_after: Option<Span>,
+}
+
+/// `[notify]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Notify {
+    /// Pinged at start, success and failure.
+    pub ping_url: Option<Secret>,
+    /// A file that holds it.
+    pub ping_url_file: Option<PathBuf>,
+    /// Told when something breaks or heals, in JSON.
+    pub webhook_url: Option<Secret>,
+    /// A file that holds it.
+    pub webhook_url_file: Option<PathBuf>,
+    /// The same in Slack's form.
+    pub slack_url: Option<Secret>,
+    /// A file that holds it.
+    pub slack_url_file: Option<PathBuf>,
 }
 
 /// `[log]`.

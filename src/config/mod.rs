@@ -3,18 +3,24 @@
 //! Flags and variables are merged by the command line parser; this module fills the gaps from
 //! the file and from the defaults, and refuses what makes no sense before anything is touched.
 
+mod archive;
 mod error;
 mod export;
 mod file;
+mod notify;
 mod retention;
+mod serve;
 pub mod span;
 
 use std::path::{Path, PathBuf};
 
+pub use archive::ArchiveSettings;
 pub use error::ConfigError;
 pub use export::ExportSettings;
+pub use notify::NotifySettings;
 use postgres::conninfo::{ConnInfo, Environment};
 pub use retention::RetentionSettings;
+pub use serve::ServeSettings;
 pub use span::Span;
 
 use crate::cli;
@@ -48,6 +54,30 @@ impl Settings {
         Ok(settings)
     }
 
+    /// Reads the file again; flags and variables stay as they are.
+    pub fn reload(&self) -> Result<Self, ConfigError> {
+        Self::load(&self.global)
+    }
+
+    /// Every file whose content counts: the configuration's own and those it names.
+    pub fn files(&self, flags: &cli::Serve) -> Vec<PathBuf> {
+        let named = self.global.config.clone().or_else(|| self.path.clone());
+        let token = flags.sidecar.token_file.clone().or_else(|| self.file.serve.token_file.clone());
+        let urls = self.file.database.iter().filter_map(|database| database.url_file.clone());
+        let flag = flags.export.databases.database_file.clone();
+        let own = named.unwrap_or_else(|| file::DEFAULT_PATH.into());
+        let notify = &self.file.notify;
+        let told = [&notify.ping_url_file, &notify.webhook_url_file, &notify.slack_url_file];
+        let told = told.into_iter().flatten().cloned();
+        [own].into_iter().chain(token).chain(flag).chain(urls).chain(told).collect()
+    }
+
+    /// The sidecar.
+    pub fn serve(&self, flags: &cli::Serve) -> Result<ServeSettings, ConfigError> {
+        let notify = NotifySettings::read(&self.file.notify)?;
+        ServeSettings::merge(flags, &self.file.serve, &self.file.retention, notify)
+    }
+
     /// Refuses whatever in the file makes no sense, whether the verb needs it or not.
     fn validate(&self) -> Result<(), ConfigError> {
         self.source(&cli::Databases::default())?;
@@ -58,8 +88,11 @@ impl Settings {
         }
         self.export(&cli::Export::default())?;
         self.retention(&cli::Retention::default())?;
+        self.archive(&cli::Archive::default())?;
+        self.temporal(&cli::Temporal::default(), &cli::Archive::default())?;
         self.verify_jobs(None)?;
         self.restore_jobs(None)?;
+        ServeSettings::schedules(&cli::Serve::default(), &self.file.serve, &self.file.retention)?;
         Ok(())
     }
 
@@ -145,6 +178,21 @@ impl Settings {
         RetentionSettings::merge(flags, &self.file.retention)
     }
 
+    /// How Temporal is reached.
+    pub fn temporal(
+        &self,
+        flags: &cli::Temporal,
+        archive: &cli::Archive,
+    ) -> Result<temporal::connect::Options, ConfigError> {
+        let limits = archive::limits(archive, &self.file.archive)?;
+        Ok(archive::connection(flags, &self.file.temporal, limits))
+    }
+
+    /// What is archived of it.
+    pub fn archive(&self, flags: &cli::Archive) -> Result<ArchiveSettings, ConfigError> {
+        ArchiveSettings::merge(flags, &self.file.archive)
+    }
+
     /// Objects read at the same time by `verify` and `fetch`.
     pub fn verify_jobs(&self, flag: Option<u16>) -> Result<usize, ConfigError> {
         jobs(flag.or(self.file.verify.jobs))
@@ -214,10 +262,14 @@ mod tests {
         assert_eq!(example.export(&export).unwrap(), default.export(&export).unwrap());
         let retention = cli::Retention::default();
         assert_eq!(example.retention(&retention).unwrap(), default.retention(&retention).unwrap());
+        let archive = cli::Archive::default();
+        assert_eq!(example.archive(&archive).unwrap(), default.archive(&archive).unwrap());
         assert_eq!(example.overdue_after(None), default.overdue_after(None));
         assert_eq!(example.log_format(), default.log_format());
         assert_eq!(example.verify_jobs(None).unwrap(), default.verify_jobs(None).unwrap());
         assert_eq!(example.restore_jobs(None).unwrap(), default.restore_jobs(None).unwrap());
+        let serve = |settings: &Settings| format!("{:?}", settings.serve(&cli::Serve::default()));
+        assert_eq!(serve(&example), serve(&default));
         assert_eq!(example.store().unwrap(), "/var/lib/aidp-backup");
     }
 

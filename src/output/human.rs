@@ -48,6 +48,11 @@ pub fn moment(time: DateTime<Utc>) -> String {
     time.format("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
+/// Text of somebody else on one line, without what a terminal would obey.
+pub fn line(text: &str) -> String {
+    text.chars().map(|it| if it.is_control() { '\u{fffd}' } else { it }).collect()
+}
+
 /// How long ago: `3h 12m`.
 pub fn age(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let age = now.signed_duration_since(time);

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::Value;
 
-pub use human::{age, bytes, count, counted, moment, span};
+pub use human::{age, bytes, count, counted, line, moment, span};
 pub use table::Table;
 
 use crate::error::CommandError;

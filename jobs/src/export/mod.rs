@@ -186,6 +186,21 @@ impl Export {
         Ok(manifest)
     }
 
+    /// Whether `group` is the one that its backups join. Without a label the cluster's identifier
+    /// is known only once a connection is made, so that any is taken for its.
+    pub fn joins(&self, group: &str) -> bool {
+        let names: Vec<String> =
+            self.databases.iter().map(|info| info.database().to_owned()).collect();
+        let selection = describe::selection(&self.selection);
+        match &self.source {
+            Some(source) => group == crate::group::name(source, &names, &selection),
+            None => {
+                let (_, rest) = group.split_once('/').unwrap_or_default();
+                crate::group::name("", &names, &selection).strip_prefix('/') == Some(rest)
+            }
+        }
+    }
+
     /// A backup holds databases by name, so each name may come once.
     fn refuse_twice(&self) -> Result<(), Error> {
         let mut seen = BTreeSet::new();

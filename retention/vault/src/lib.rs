@@ -7,6 +7,7 @@ mod catalogue;
 #[cfg(feature = "testing")]
 pub mod conformance;
 mod dir;
+mod document;
 mod error;
 #[cfg(feature = "testing")]
 pub mod faults;
@@ -19,6 +20,7 @@ mod open;
 pub mod retry;
 pub mod s3;
 mod store;
+pub mod window;
 
 pub use catalogue::{Catalogue, Damaged, Listing, Removed, Swept};
 pub use dir::DirStore;

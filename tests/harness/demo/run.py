@@ -68,6 +68,19 @@ async def start(client: Client, of: Change, **more):
             await asyncio.sleep(0.1)
 
 
+async def prioritize(handle, priority: int) -> None:
+    """Updates a change. Until the server's caches know new search attributes, the workflow's first
+    task may fail and the update be turned away with it."""
+    for attempt in range(100):
+        try:
+            await handle.execute_update(ChangePipeline.prioritize, priority)
+            return
+        except RPCError as error:
+            if error.status != RPCStatusCode.FAILED_PRECONDITION or attempt == 99:
+                raise
+            await asyncio.sleep(0.1)
+
+
 async def reach_approval(handle) -> None:
     """Waits until a change waits for a person."""
     while await handle.query(ChangePipeline.current_stage) != "approval":
@@ -87,10 +100,10 @@ async def carry(client: Client, of: Change) -> int:
         await reach_approval(handle)
         await handle.terminate("the demo wants one of these", {"number": of.number})
     elif of.fate == "merged":
-        await handle.execute_update(ChangePipeline.prioritize, of.number)
+        await prioritize(handle, of.number)
         if of.number % 5 == 0:
             try:
-                await handle.execute_update(ChangePipeline.prioritize, -1)
+                await prioritize(handle, -1)
             except WorkflowUpdateFailedError:
                 pass
         await handle.signal(ChangePipeline.approve, f"reviewer-{of.number % 3}")

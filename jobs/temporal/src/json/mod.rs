@@ -7,9 +7,9 @@
 //! nothing is dropped on the way: fields that the descriptors do not know are counted and named.
 
 mod message;
-mod scalar;
+pub(crate) mod scalar;
 mod table;
-mod wire;
+pub(crate) mod wire;
 
 pub use table::{MessageId, Schema};
 

@@ -40,9 +40,16 @@ const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 
 /// Appends quoted standard base64 with padding.
 pub(super) fn base64(bytes: &[u8], out: &mut Vec<u8>) {
-    let digit = |n: u32| BASE64[(n & 63) as usize];
     out.reserve(bytes.len().div_ceil(3) * 4 + 2);
     out.push(b'"');
+    base64_digits(bytes, out);
+    out.push(b'"');
+}
+
+/// Appends standard base64 with padding. Pieces of three times so many bytes may follow each
+/// other; only the last may be of another length.
+pub(crate) fn base64_digits(bytes: &[u8], out: &mut Vec<u8>) {
+    let digit = |n: u32| BASE64[(n & 63) as usize];
     let (triples, rest) = bytes.as_chunks::<3>();
     for &[a, b, c] in triples {
         let n = u32::from(a) << 16 | u32::from(b) << 8 | u32::from(c);
@@ -59,7 +66,6 @@ pub(super) fn base64(bytes: &[u8], out: &mut Vec<u8>) {
         }
         _ => {}
     }
-    out.push(b'"');
 }
 
 /// Appends an integer's digits.

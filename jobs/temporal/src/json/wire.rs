@@ -2,7 +2,7 @@
 
 /// One field's value as it stands on the wire.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Value<'a> {
+pub(crate) enum Value<'a> {
     Varint(u64),
     Fixed64(u64),
     Bytes(&'a [u8]),
@@ -10,21 +10,26 @@ pub(super) enum Value<'a> {
 }
 
 /// Reads fields one after the other.
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
+    /// What has not been read yet.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// The next field's number and value.
-    pub(super) fn field(&mut self) -> Result<(u32, Value<'a>), &'static str> {
+    pub(crate) fn field(&mut self) -> Result<(u32, Value<'a>), &'static str> {
         let tag = self.varint()?;
         let number = u32::try_from(tag >> 3).map_err(|_| "field number out of range")?;
         if number == 0 {

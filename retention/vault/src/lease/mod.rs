@@ -20,6 +20,7 @@ mod record;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -70,6 +71,39 @@ pub async fn acquire(
     };
     // Not interrupted: a claim given up half way would have to be watched by the next run.
     contender.claim(generation).await
+}
+
+/// A lease as it is seen from outside, for people and metrics. Nothing may be decided by it: it
+/// may be over by the time it is read.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Held {
+    /// Who holds it.
+    pub holder: String,
+    /// Since when, by the holder's clock.
+    pub acquired: DateTime<Utc>,
+    /// Until when at least, by the holder's clock, unless it is renewed.
+    pub expires: DateTime<Utc>,
+}
+
+/// Who holds the lease `name` now, if anyone does. Takes nothing and waits for nothing.
+pub async fn held(
+    store: Arc<dyn Store>,
+    name: &str,
+    observer: Holder,
+    timing: Timing,
+) -> Result<Option<Held>, Error> {
+    let contender = Contender { store, name: name.to_owned(), holder: observer, timing };
+    let Some(found) = contender.highest().await? else { return Ok(None) };
+    if contender.is_free(&found) {
+        return Ok(None);
+    }
+    let after = TimeDelta::from_std(timing.take_over_after).unwrap_or(TimeDelta::MAX);
+    Ok(found.record.map(|record| Held {
+        holder: record.holder.to_string(),
+        acquired: record.acquired,
+        expires: record.renewed + after,
+    }))
 }
 
 struct Contender {

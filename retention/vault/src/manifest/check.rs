@@ -2,8 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::document::ManifestError;
-use super::{Database, Manifest, Table};
+use super::{Database, Manifest, ManifestError, Table};
 use crate::{Key, hex};
 
 /// Whether `text` is the identity of a backup: `YYYYMMDDTHHMMSSZ-xxxxxx`.
@@ -20,7 +19,7 @@ pub fn is_id(text: &str) -> bool {
 impl Manifest {
     /// Refuses a manifest that contradicts itself. Checked before publishing and after
     /// reading, so that nobody downstream has to.
-    pub(super) fn check(&self) -> Result<(), ManifestError> {
+    pub(super) fn refuse_contradictions(&self) -> Result<(), ManifestError> {
         let wrong = |reason: String| Err(ManifestError::Contradiction { reason });
         if !is_id(&self.id) {
             return wrong(format!("{:?} is not the identity of a backup", self.id));

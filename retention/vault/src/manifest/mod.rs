@@ -5,7 +5,6 @@
 //! version.
 
 mod check;
-mod document;
 
 use std::collections::BTreeMap;
 
@@ -13,9 +12,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::Key;
+use crate::document::{self, Document};
 
+pub use crate::document::{MAX_BYTES, ManifestError};
 pub use check::is_id;
-pub use document::{MAX_BYTES, ManifestError};
 
 /// Newest format this program writes and reads.
 pub const FORMAT_VERSION: u32 = 1;
@@ -69,6 +69,16 @@ impl Manifest {
         if is_id(id) { Key::new(format!("{PREFIX}{id}.json")).ok() } else { None }
     }
 
+    /// The document to store.
+    pub fn encode(&self) -> Result<Vec<u8>, ManifestError> {
+        document::encode(self)
+    }
+
+    /// The manifest in a stored document.
+    pub fn decode(document: &[u8]) -> Result<Self, ManifestError> {
+        document::decode(document)
+    }
+
     /// Bytes of all its objects.
     pub fn stored_bytes(&self) -> u64 {
         self.objects.iter().map(|object| object.size).fold(0, u64::saturating_add)
@@ -78,6 +88,18 @@ impl Manifest {
     pub fn rows(&self) -> u64 {
         let tables = self.databases.iter().flat_map(|database| &database.tables);
         tables.map(|table| table.rows).fold(0, u64::saturating_add)
+    }
+}
+
+impl Document for Manifest {
+    const FORMAT_VERSION: u32 = FORMAT_VERSION;
+
+    fn format_version(&self) -> u32 {
+        self.format_version
+    }
+
+    fn check(&self) -> Result<(), ManifestError> {
+        self.refuse_contradictions()
     }
 }
 

@@ -29,6 +29,9 @@ pub(crate) struct Options {
 /// Changes that are waiting for a person's approval when the backup is taken.
 const OPEN: u32 = 2;
 
+/// How long the last closed runs may take to be listed and archived.
+const SETTLED: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// Temporal's databases.
 const DATABASES: [&str; 2] = ["temporal", "temporal_visibility"];
 
@@ -97,8 +100,9 @@ impl Demo {
         let histories = self.temporal.histories("default")?;
         expect("closed runs with a history", histories.len() as u64, demo.closed)?;
 
-        heading("Export while Temporal is running, to a folder");
+        heading("Export while Temporal is running, to a folder; archive the histories");
         self.aidp(Place::Folder, &["now", "export"])?;
+        self.histories(demo.closed)?;
         self.aidp(Place::Folder, &["list"])?;
         self.aidp(Place::Folder, &["verify", "latest"])?;
 
@@ -133,6 +137,31 @@ impl Demo {
         expect("workflows still running after their approval", demo.statuses["Running"], 0)?;
         tell(format!("the {OPEN} changes that were waiting were approved on the copy, and ended"));
         Ok(())
+    }
+
+    /// Archives the histories of all closed runs, and shows one as it was archived.
+    fn histories(&self, closed: u64) -> Result<()> {
+        let store = self.store.path().display().to_string();
+        let begun = Instant::now();
+        // What has just closed is left for the next run; soon there is nothing of that kind.
+        loop {
+            self.aidp(Place::Folder, &["now", "archive", "--settle", "1s"])?;
+            let mut listing = Command::new(&self.program);
+            listing.args(["history", "search", "--limit", "0", "--json", "--store", &store]);
+            let listed = listing.output().map_err(|source| Error::Io {
+                doing: "cannot list the archived histories".to_owned(),
+                source,
+            })?;
+            let archived = listed.stdout.iter().filter(|byte| **byte == b'\n').count() as u64;
+            if archived >= closed || begun.elapsed() > SETTLED {
+                expect("archived histories", archived, closed)?;
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(500));
+        }
+        self.aidp(Place::Folder, &["history", "list", "--limit", "5"])?;
+        self.aidp(Place::Folder, &["history", "show", "change-0"])?;
+        self.aidp(Place::Folder, &["history", "gaps", "--settle", "1s"])
     }
 
     /// Shows that a folder store needs no fetch and no aidp-backup: stock pg_restore reads it.
@@ -199,7 +228,10 @@ impl Demo {
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
             // The user's own settings are none of the demo's business.
-            if ["PG", "AWS_", "AIDP_BACKUP_"].iter().any(|prefix| text.starts_with(prefix)) {
+            if ["PG", "AWS_", "AIDP_BACKUP_", "TEMPORAL_"]
+                .iter()
+                .any(|prefix| text.starts_with(prefix))
+            {
                 command.env_remove(name);
             }
         }
@@ -210,7 +242,7 @@ impl Demo {
                 format!("s3://{BUCKET}/demo")
             }
         };
-        command.args(arguments).args(["--store", &store]);
+        command.args(arguments).args(["--store", &store]).envs(self.temporal.env());
         self.show(self.source.env(&mut command))
     }
 

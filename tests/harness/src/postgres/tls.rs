@@ -1,4 +1,4 @@
-//! Certificates for a PostgreSQL server and its clients, made anew for every server.
+//! Certificates for a server and its clients, made anew for every server.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,14 +27,14 @@ pub struct Certificates {
     pub client_certificate: PathBuf,
     /// Its key, mode 0600 and owned by the caller: `sslkey`.
     pub client_key: PathBuf,
-    pub(super) server_certificate: PathBuf,
-    pub(super) server_key: PathBuf,
+    pub(crate) server_certificate: PathBuf,
+    pub(crate) server_key: PathBuf,
 }
 
 impl Certificates {
     /// Makes an authority, a server certificate for `localhost` and 127.0.0.1, and a client
     /// certificate for `postgres`, in `folder`.
-    pub(super) fn make(folder: &Path, tls: Tls) -> Result<Self, Error> {
+    pub(crate) fn make(folder: &Path, tls: Tls) -> Result<Self, Error> {
         let openssl = find("openssl", "making certificates", "apt-get install openssl")?;
         let authority = Authority { openssl, folder: folder.to_owned() };
         authority.found()?;

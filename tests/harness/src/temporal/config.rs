@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::error::Error;
-use crate::postgres;
+use crate::postgres::{self, Certificates, Tls};
 use crate::run::Port;
 
 use super::Server;
@@ -38,6 +38,7 @@ pub struct Options {
     pub(super) shards: u32,
     pub(super) cluster: String,
     pub(super) namespaces: Vec<(String, u32)>,
+    pub(super) tls: Option<Tls>,
     dynamic: Map<String, Value>,
 }
 
@@ -57,6 +58,7 @@ impl Default for Options {
             shards: 4,
             cluster: "active".to_owned(),
             namespaces: vec![("default".to_owned(), 7)],
+            tls: None,
             dynamic,
         }
     }
@@ -101,11 +103,22 @@ impl Options {
         self
     }
 
+    /// The frontend speaks TLS only, with or without client certificates.
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
     /// A key of the dynamic configuration.
     #[must_use]
     pub fn dynamic(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.dynamic.insert(key.to_owned(), value.into());
         self
+    }
+
+    pub(super) fn set_dynamic(&mut self, key: &str, value: Value) {
+        self.dynamic.insert(key.to_owned(), value);
     }
 
     /// Creates databases, schema and namespaces (unless existing) and starts the server.
@@ -126,12 +139,35 @@ impl Options {
         )
     }
 
+    /// The frontend's certificate, and that of the server's own worker, which is its client.
+    fn tls_file(&self, certificates: &Certificates) -> Value {
+        // What the server's worker thinks of a certificate that has run out is not what is tested.
+        let client = json!({ "disableHostVerification": true });
+        json!({
+            "frontend": {
+                "server": {
+                    "certFile": &certificates.server_certificate,
+                    "keyFile": &certificates.server_key,
+                    "requireClientAuth": self.tls.is_some_and(|tls| tls.client_certificate),
+                    "clientCaFiles": [&certificates.ca],
+                },
+                "client": &client,
+            },
+            "systemWorker": {
+                "certFile": &certificates.client_certificate,
+                "keyFile": &certificates.client_key,
+                "client": &client,
+            },
+        })
+    }
+
     /// The configuration file.
     pub(super) fn file(
         &self,
         ports: &Ports,
         database_address: &str,
         dynamic_path: &std::path::Path,
+        certificates: Option<&Certificates>,
     ) -> Value {
         let store = |database: &str, connections: u32| {
             json!({ "sql": {
@@ -167,6 +203,7 @@ impl Options {
             },
             "global": {
                 "membership": { "maxJoinDuration": "30s", "broadcastAddress": "127.0.0.1" },
+                "tls": certificates.map_or(json!({}), |certificates| self.tls_file(certificates)),
             },
             "services": {
                 "frontend": service(&ports.frontend),

@@ -11,7 +11,7 @@ use crate::cache::remove_dir;
 use crate::command::output;
 use crate::error::Error;
 use crate::parts::go::Module;
-use crate::postgres::{self, PASSWORD, SUPERUSER};
+use crate::postgres::{self, Certificates, PASSWORD, SUPERUSER, Tls};
 use crate::process::{Daemon, owned_command};
 use crate::run::new_folder;
 
@@ -56,6 +56,7 @@ pub struct Server {
     ports: Ports,
     options: Options,
     cli: Cli,
+    certificates: Option<Certificates>,
     process: Option<Daemon>,
 }
 
@@ -83,8 +84,12 @@ impl Server {
             cli: Cli::new(&format!("127.0.0.1:{}", ports.frontend()))?,
             ports,
             options,
+            certificates: None,
             process: None,
         };
+        if let Some(tls) = server.options.tls {
+            server.make_certificates(tls)?;
+        }
         server.configure(postgres)?;
         if !server.options.existing {
             server.create_schema(postgres)?;
@@ -97,9 +102,9 @@ impl Server {
     }
 
     fn configure(&self, postgres: &postgres::Server) -> Result<(), Error> {
-        let dynamic = self.folder.join("dynamic.yaml");
+        let dynamic = self.dynamic_file();
         let address = format!("127.0.0.1:{}", postgres.port());
-        let file = self.options.file(&self.ports, &address, &dynamic);
+        let file = self.options.file(&self.ports, &address, &dynamic, self.certificates.as_ref());
         for (path, value) in [(&dynamic, self.options.dynamic_file()), (&self.config_file(), file)]
         {
             fs::write(path, format!("{value:#}\n"))
@@ -252,6 +257,53 @@ impl Server {
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         self.process.as_ref().map(Daemon::pid)
+    }
+
+    /// Changes keys of the dynamic configuration and starts the server again, which is quicker than
+    /// to wait until it notices.
+    ///
+    /// # Errors
+    /// As [`Server::restart`].
+    pub fn reconfigure(&mut self, keys: &[(&str, serde_json::Value)]) -> Result<(), Error> {
+        for (key, value) in keys {
+            self.options.set_dynamic(key, value.clone());
+        }
+        let path = self.dynamic_file();
+        fs::write(&path, format!("{:#}\n", self.options.dynamic_file()))
+            .map_err(Error::io(format!("cannot write {}", path.display())))?;
+        self.restart()
+    }
+
+    /// Files of the authority and of a client, where the frontend speaks TLS.
+    #[must_use]
+    pub fn certificates(&self) -> Option<&Certificates> {
+        self.certificates.as_ref()
+    }
+
+    /// Makes all certificates anew, an authority's too, under the names of the old ones, and starts
+    /// the server again.
+    ///
+    /// # Errors
+    /// As [`Server::restart`].
+    pub fn renew_certificates(&mut self, tls: Tls) -> Result<(), Error> {
+        self.make_certificates(tls)?;
+        self.restart()
+    }
+
+    fn make_certificates(&mut self, tls: Tls) -> Result<(), Error> {
+        let folder = self.folder.join("tls");
+        if folder.exists() {
+            remove_dir(&folder)?;
+        }
+        fs::create_dir(&folder).map_err(Error::io(format!("cannot make {}", folder.display())))?;
+        let certificates = Certificates::make(&folder, tls)?;
+        self.cli = self.cli.clone().with_certificates(&certificates);
+        self.certificates = Some(certificates);
+        Ok(())
+    }
+
+    fn dynamic_file(&self) -> PathBuf {
+        self.folder.join("dynamic.yaml")
     }
 
     fn config_file(&self) -> PathBuf {

@@ -3,14 +3,22 @@
 //! Every option is an [`Option`] or a list that may be empty, so that the configuration file
 //! can fill the gaps: flag beats variable beats file.
 
+mod archive;
+mod history;
+
 use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::span::Span;
+pub use archive::{Archive, ClosedStatus, Temporal};
+pub use history::{
+    Archived, CodecServer, ExportRuns, Filter, Gaps, History, HistoryVerb, ListRuns, ShowRun,
+};
 
-/// Backs up Temporal's PostgreSQL databases, verifies, expires and restores what it made.
+/// Backs up Temporal's PostgreSQL databases and archives its workflow histories; verifies, expires
+/// and restores what it made.
 #[derive(Debug, Parser)]
 #[command(
     name = "aidp-backup",
@@ -90,6 +98,8 @@ pub enum LogFormat {
 pub enum Verb {
     /// Run the jobs once, now
     Now(Now),
+    /// The sidecar: runs the jobs by its own schedule, with a status page, an API and metrics
+    Serve(Serve),
     /// Last good export of each source, its age and size; exit 1 when one is overdue
     Status(Status),
     /// What is kept
@@ -104,6 +114,8 @@ pub enum Verb {
     Fetch(Fetch),
     /// What retention would remove and keep, each with its reason; does it with --apply
     Prune(Prune),
+    /// The archived workflow histories
+    History(History),
     /// Check the configuration, or print an example
     Config(Config),
     /// Print a completion script
@@ -115,9 +127,34 @@ pub enum Verb {
 /// `now`.
 #[derive(Debug, Args)]
 pub struct Now {
-    /// Which job; all of them when not given (this version has export alone)
+    /// Which job; export and archive, one after the other, when not given
     #[arg(value_enum)]
     pub job: Option<NowJob>,
+    /// The export.
+    #[command(flatten)]
+    pub export: ExportRun,
+    /// How Temporal is reached.
+    #[command(flatten)]
+    pub temporal: Temporal,
+    /// What is archived.
+    #[command(flatten)]
+    pub archive: Archive,
+    /// Write metrics to this file afterwards, for node_exporter's textfile collector
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "AIDP_BACKUP_METRICS_TEXTFILE",
+        help_heading = "Metrics"
+    )]
+    pub metrics_textfile: Option<PathBuf>,
+    /// Push metrics to this Pushgateway afterwards
+    #[arg(long, value_name = "URL", env = "AIDP_BACKUP_PUSHGATEWAY", help_heading = "Metrics")]
+    pub pushgateway: Option<String>,
+}
+
+/// What an export is told, whoever starts it.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ExportRun {
     /// Which databases.
     #[command(flatten)]
     pub databases: Databases,
@@ -127,9 +164,45 @@ pub struct Now {
     /// What to keep afterwards.
     #[command(flatten)]
     pub retention: Retention,
-    /// Keep everything: do not apply retention after the export
+    /// Keep everything: do not apply retention afterwards
     #[arg(long, env = "AIDP_BACKUP_NO_PRUNE", value_parser = BoolishValueParser::new(), help_heading = "Retention")]
     pub no_prune: bool,
+}
+
+/// `serve`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Serve {
+    /// The export.
+    #[command(flatten)]
+    pub export: ExportRun,
+    /// Where and when.
+    #[command(flatten)]
+    pub sidecar: Sidecar,
+}
+
+/// Options of the sidecar itself.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Sidecar")]
+pub struct Sidecar {
+    /// Address of the status page, the API and the metrics [default: 127.0.0.1:9847]
+    #[arg(long, value_name = "ADDRESS:PORT", env = "AIDP_BACKUP_LISTEN")]
+    pub listen: Option<std::net::SocketAddr>,
+    /// A file with the token that lets its bearer start jobs; AIDP_BACKUP_TOKEN may hold it
+    /// instead. Without one nobody can
+    #[arg(long, value_name = "FILE", env = "AIDP_BACKUP_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
+    /// How long a run in progress may go on after SIGTERM before it is abandoned [default: 15s]
+    #[arg(long, value_name = "SPAN", env = "AIDP_BACKUP_GRACE")]
+    pub grace: Option<Span>,
+    /// When to export: minute hour day month weekday, or `off` [default: 0 2 * * *]
+    #[arg(long, value_name = "CRON", env = "AIDP_BACKUP_EXPORT_SCHEDULE")]
+    pub export_schedule: Option<String>,
+    /// Time zone of the schedules, as an IANA name [default: that of retention]
+    #[arg(long, value_name = "ZONE", env = "AIDP_BACKUP_SCHEDULE_TIME_ZONE")]
+    pub schedule_time_zone: Option<String>,
+    /// Start up to so much later, so that many sidecars do not start as one
+    #[arg(long, value_name = "SPAN", env = "AIDP_BACKUP_JITTER")]
+    pub jitter: Option<Span>,
 }
 
 /// Jobs of `now`.
@@ -137,6 +210,8 @@ pub struct Now {
 pub enum NowJob {
     /// Export databases
     Export,
+    /// Archive the histories of closed workflow executions
+    Archive,
 }
 
 /// Which databases to export.

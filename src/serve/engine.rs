@@ -1,0 +1,454 @@
+//! The one place that decides and remembers: what runs, what is known, which configuration is in
+//! force. It takes one event after the other and publishes a [`View`] after each that matters.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use jobs::overview::{Look, Overview};
+use jobs::{Clock, Context, Progress, Verdict};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{Id, JoinSet};
+use tokio_util::sync::CancellationToken;
+use vault::Catalogue;
+use vault::lease::{Holder, Timing};
+
+use super::agenda::{Agenda, Due, Failed, Past, Why};
+use super::setup::Setup;
+use super::space;
+use super::task::Task;
+use super::view::{Counters, Reload, Running, TaskView, Trouble, View};
+use crate::ended::Ended;
+use crate::notify::Notifier;
+
+/// How old what is known of the store may be before somebody looks again.
+const LOOK_EVERY: TimeDelta = TimeDelta::seconds(60);
+/// How often every object is counted, which lists the whole store.
+const MEASURE_EVERY: TimeDelta = TimeDelta::minutes(15);
+
+/// Somebody wants a job to run now.
+#[derive(Debug)]
+pub struct Request {
+    /// Which.
+    pub task: Task,
+    /// Whether it was started, or why not.
+    pub answer: oneshot::Sender<Answer>,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// It runs.
+    Started,
+    /// It is running already.
+    Running,
+    /// The sidecar is about to end.
+    Stopping,
+    /// The configuration does not allow it at the moment; the log says why.
+    Refused,
+}
+
+/// State of the sidecar.
+pub struct Engine {
+    setup: Setup,
+    clock: Arc<dyn Clock>,
+    cancel: CancellationToken,
+    states: BTreeMap<Task, State>,
+    runs: JoinSet<(Task, Why, Ended)>,
+    ids: BTreeMap<Id, (Task, Why, DateTime<Utc>)>,
+    looks: JoinSet<(DateTime<Utc>, bool, Result<Overview, jobs::Error>)>,
+    looked: Looked,
+    overview: Option<Arc<Overview>>,
+    trouble: Option<Trouble>,
+    reload: Reload,
+    stopping: bool,
+    views: watch::Sender<Arc<View>>,
+    notifier: Notifier,
+}
+
+/// When the store was looked at.
+#[derive(Debug, Default)]
+struct Looked {
+    /// Begin of the last look that ended, well or not.
+    tried: Option<DateTime<Utc>>,
+    /// Begin of the last one that counted objects.
+    measured: Option<DateTime<Utc>>,
+    /// Bytes it counted.
+    bytes: Option<u64>,
+}
+
+/// State of one job.
+#[derive(Debug, Default)]
+struct State {
+    past: Past,
+    running: Option<Running>,
+    last: Option<Ended>,
+    counters: Counters,
+    /// Whether the store's record of the last run was taken in, which is done once.
+    recalled: bool,
+}
+
+impl Engine {
+    /// An engine that has not begun.
+    pub fn new(setup: Setup, clock: Arc<dyn Clock>) -> (Self, watch::Receiver<Arc<View>>) {
+        let now = clock.now();
+        let state =
+            || State { past: Past { since: Some(now), ..Past::default() }, ..State::default() };
+        let notifier = Notifier::new(&setup.serve.notify);
+        let reload = Reload { at: now, refused: None };
+        let view = View {
+            store: setup.store.describe(),
+            overview: None,
+            trouble: None,
+            space: None,
+            tasks: Vec::new(),
+            reload: reload.clone(),
+            overdue_after: setup.settings.overdue_after(None).delta(),
+            stopping: false,
+            token: setup.serve.token.clone(),
+        };
+        let (views, seen) = watch::channel(Arc::new(view));
+        let engine = Self {
+            states: setup.plans.iter().map(|plan| (plan.task, state())).collect(),
+            setup,
+            clock,
+            cancel: CancellationToken::new(),
+            runs: JoinSet::new(),
+            ids: BTreeMap::new(),
+            looks: JoinSet::new(),
+            looked: Looked::default(),
+            overview: None,
+            trouble: None,
+            reload,
+            stopping: false,
+            views,
+            notifier,
+        };
+        engine.publish();
+        (engine, seen)
+    }
+
+    /// The configuration in force.
+    pub fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    /// Waits for a run or a look to end; for ever when there is none.
+    pub async fn event(&mut self) {
+        tokio::select! {
+            Some(ended) = self.runs.join_next_with_id() => {
+                self.ended(ended);
+            }
+            Some(looked) = self.looks.join_next() => {
+                if let Ok((began, measured, result)) = looked {
+                    self.take_in(began, measured, result);
+                }
+            }
+            else => std::future::pending().await,
+        }
+    }
+
+    /// Starts what is due, and looks at the store when that is.
+    pub fn beat(&mut self) {
+        let now = self.clock.now();
+        let mut wants_look = self.looked.tried.is_none_or(|at| now - at >= LOOK_EVERY || at > now);
+        for task in Task::ALL {
+            if self.stopping || self.state(task).running.is_some() {
+                continue;
+            }
+            let Some(due) = self.due(task, now).filter(|due| due.at <= now) else { continue };
+            // Somebody else may have done it: nothing is started on what was known before it
+            // was due. A store that cannot be looked at is the run's to fail on.
+            if self.looked.tried.is_some_and(|tried| tried >= due.at && now - tried < LOOK_EVERY) {
+                self.start(task, due.why);
+            } else {
+                wants_look = true;
+            }
+        }
+        if wants_look {
+            self.look();
+        }
+        self.publish();
+    }
+
+    /// Starts a job because somebody asked for it.
+    pub fn request(&mut self, request: Request) {
+        let answer = if self.stopping {
+            Answer::Stopping
+        } else if self.state(request.task).running.is_some() {
+            Answer::Running
+        } else if self.start(request.task, Why::Request) {
+            Answer::Started
+        } else {
+            Answer::Refused
+        };
+        self.publish();
+        // Whoever asked may be gone.
+        let _ = request.answer.send(answer);
+    }
+
+    /// Puts a new configuration in force, or says why not.
+    pub async fn reload(&mut self) {
+        match self.setup.again().await {
+            Ok(setup) => {
+                if setup.serve.listen != self.setup.serve.listen {
+                    tracing::warn!("the new address to listen on counts after a restart");
+                }
+                if setup.store.describe() != self.setup.store.describe() {
+                    self.overview = None;
+                    self.looked = Looked::default();
+                    self.states.values_mut().for_each(|state| {
+                        state.recalled = false;
+                        state.past = Past { since: state.past.since, ..Past::default() };
+                    });
+                }
+                self.notifier = self.notifier.with(&setup.serve.notify);
+                self.setup = setup;
+                self.reload = Reload { at: self.clock.now(), refused: None };
+                tracing::info!("the configuration was read again");
+            }
+            Err(error) => {
+                let what = jobs::chain(&error);
+                tracing::error!("the new configuration is refused, the old one stays: {what}");
+                let since = self.clock.now();
+                let trouble = Trouble { since, error: what, hint: error.hint() };
+                self.reload.refused = Some(trouble);
+            }
+        }
+        self.publish();
+    }
+
+    /// Starts nothing more.
+    pub fn stop(&mut self) {
+        self.stopping = true;
+        self.publish();
+    }
+
+    /// Whether runs are in progress.
+    pub fn is_busy(&self) -> bool {
+        !self.runs.is_empty()
+    }
+
+    /// Asks runs in progress to give up.
+    pub fn abandon(&self) {
+        self.cancel.cancel();
+    }
+
+    /// Ends what else there is; messages that are on their way are given a moment.
+    pub async fn close(mut self) {
+        self.cancel.cancel();
+        self.looks.shutdown().await;
+        self.notifier.close().await;
+    }
+
+    fn state(&mut self, task: Task) -> &mut State {
+        self.states.entry(task).or_default()
+    }
+
+    fn agenda(&self, task: Task) -> Option<&Agenda> {
+        self.setup.plans.iter().find(|plan| plan.task == task)?.agenda.as_ref()
+    }
+
+    fn due(&self, task: Task, now: DateTime<Utc>) -> Option<Due> {
+        self.agenda(task)?.next(&self.states.get(&task)?.past, now)
+    }
+
+    fn context(&self, cancel: CancellationToken) -> Context {
+        Context {
+            catalogue: Catalogue::new(self.setup.store.clone()),
+            clock: self.clock.clone(),
+            cancel,
+            progress: Arc::new(Progress::default()),
+            holder: Holder::this_process(),
+            timing: Timing::default(),
+        }
+    }
+
+    fn start(&mut self, task: Task, why: Why) -> bool {
+        let started = self.clock.now();
+        let job = match task.job(&self.setup.settings, &self.setup.flags) {
+            Ok(job) => job,
+            Err(error) => {
+                let ended = Ended {
+                    verdict: Verdict::Refused,
+                    error: Some(jobs::chain(&error)),
+                    hint: error.hint(),
+                    ..Ended::fault(started, started)
+                };
+                self.conclude(task, why, ended);
+                return false;
+            }
+        };
+        let context = self.context(self.cancel.child_token());
+        let progress = context.progress.clone();
+        self.state(task).running = Some(Running { why, started, progress });
+        tracing::info!("{} begins ({})", task.name(), reason(why));
+        self.notifier.started(task.name());
+        let run = self.runs.spawn(async move { (task, why, job.perform(&context).await) });
+        self.ids.insert(run.id(), (task, why, started));
+        true
+    }
+
+    fn ended(&mut self, ended: Result<(Id, (Task, Why, Ended)), tokio::task::JoinError>) {
+        let (task, why, ended) = match ended {
+            Ok((id, ended)) => {
+                self.ids.remove(&id);
+                ended
+            }
+            Err(error) => {
+                let Some((task, why, started)) = self.ids.remove(&error.id()) else { return };
+                (task, why, Ended::fault(started, self.clock.now()))
+            }
+        };
+        self.conclude(task, why, ended);
+        // What it made is to be seen at once, and measured.
+        self.looked.measured = None;
+        self.looked.tried = None;
+        self.look();
+        self.publish();
+    }
+
+    /// Remembers how a run ended, and says so.
+    fn conclude(&mut self, task: Task, why: Why, ended: Ended) {
+        let agenda = self.agenda(task).cloned();
+        let now = self.clock.now();
+        let state = self.state(task);
+        state.running = None;
+        state.counters.count(&ended, why);
+        let name = task.name();
+        let error = ended.error.as_deref().unwrap_or_default();
+        match ended.verdict {
+            Verdict::Done => {
+                state.past.succeed(ended.started);
+                tracing::info!("{name} is done: {}", ended.backup.as_deref().unwrap_or_default());
+            }
+            Verdict::LeaseHeld => {
+                state.past.busy = Some(now);
+                tracing::info!("{name} was not needed or has to wait: {error}");
+            }
+            _ => {
+                state.past.fail(agenda.as_ref(), now);
+                tracing::error!("{name} failed: {error}");
+                if let Some(hint) = &ended.hint {
+                    tracing::error!("hint: {hint}");
+                }
+            }
+        }
+        state.last = Some(ended.clone());
+        self.notifier.ended(name, &ended);
+    }
+
+    /// Looks at the store, unless somebody is at it.
+    fn look(&mut self) {
+        if !self.looks.is_empty() {
+            return;
+        }
+        let now = self.clock.now();
+        let measure = self.looked.measured.is_none_or(|at| now - at >= MEASURE_EVERY || at > now);
+        let known = self.overview.as_ref().map(|seen| seen.backups.clone()).unwrap_or_default();
+        let context = self.context(self.cancel.child_token());
+        self.looks.spawn(async move {
+            let look = Look { known, measure };
+            (now, measure, jobs::run(&look, &context).await.result)
+        });
+    }
+
+    /// Takes in what was seen in the store.
+    fn take_in(
+        &mut self,
+        began: DateTime<Utc>,
+        measured: bool,
+        result: Result<Overview, jobs::Error>,
+    ) {
+        self.looked.tried = Some(began);
+        match result {
+            Ok(mut overview) => {
+                if measured {
+                    (self.looked.measured, self.looked.bytes) = (Some(began), overview.store_bytes);
+                }
+                overview.store_bytes = self.looked.bytes;
+                self.trouble = None;
+                self.recall(&overview);
+                self.overview = Some(Arc::new(overview));
+            }
+            Err(error) => {
+                let (what, hint) = (jobs::chain(&error), error.hint());
+                let since = self.trouble.as_ref().map_or(began, |trouble| trouble.since);
+                if self.trouble.as_ref().is_none_or(|trouble| trouble.error != what) {
+                    tracing::warn!("the store cannot be looked at: {what}");
+                }
+                self.trouble = Some(Trouble { since, error: what, hint });
+            }
+        }
+        self.publish();
+    }
+
+    /// What the store knows of earlier runs counts like what this process remembers.
+    fn recall(&mut self, overview: &Overview) {
+        for plan in &self.setup.plans {
+            let Some(state) = self.states.get_mut(&plan.task) else { continue };
+            let success = plan.job.last_success(overview);
+            if success > state.past.success
+                && let Some(success) = success
+            {
+                state.past.succeed(success);
+            }
+            if !state.recalled {
+                state.recalled = true;
+                let record = plan.job.record(overview).filter(|record| !record.done);
+                if let Some(record) = record.filter(|record| Some(record.started) > success) {
+                    state.past.failed = Some(Failed { count: 1, at: record.finished });
+                }
+            }
+        }
+    }
+
+    /// Shows what is known now.
+    fn publish(&self) {
+        let now = self.clock.now();
+        let task = |plan: &super::setup::Plan| {
+            let state = self.states.get(&plan.task)?;
+            let overview = self.overview.as_deref();
+            let schedule = plan.agenda.as_ref().map(|agenda| {
+                (agenda.schedule.text().to_owned(), agenda.schedule.zone().name().to_owned())
+            });
+            Some(TaskView {
+                name: plan.task.name(),
+                schedule,
+                next: plan.agenda.as_ref().and_then(|agenda| agenda.next(&state.past, now)),
+                running: state.running.clone(),
+                last: state.last.clone(),
+                sources: plan.job.sources(),
+                backups: overview
+                    .map(|seen| plan.job.backups(seen).into_iter().cloned().collect())
+                    .unwrap_or_default(),
+                record: overview.and_then(|seen| plan.job.record(seen)).cloned(),
+                counters: state.counters.clone(),
+            })
+        };
+        self.views.send_replace(Arc::new(View {
+            store: self.setup.store.describe(),
+            overview: self.overview.clone(),
+            trouble: self.trouble.clone(),
+            space: self.setup.settings.store().ok().and_then(space::of),
+            tasks: self.setup.plans.iter().filter_map(task).collect(),
+            reload: self.reload.clone(),
+            overdue_after: self.setup.settings.overdue_after(None).delta(),
+            stopping: self.stopping,
+            token: self.setup.serve.token.clone(),
+        }));
+    }
+}
+
+/// Requests come over this.
+pub type Requests = mpsc::Sender<Request>;
+
+fn reason(why: Why) -> &'static str {
+    match why {
+        Why::Schedule => "by its schedule",
+        Why::CatchUp => "a run was missed",
+        Why::Retry => "once more after a failure",
+        Why::Busy => "once more after another run",
+        Why::Request => "somebody asked for it",
+    }
+}
