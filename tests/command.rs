@@ -6,9 +6,10 @@ use stage::{bare, run};
 
 #[test]
 fn every_verb_has_help() {
-    for verb in
-        ["now", "serve", "status", "list", "show", "verify", "restore", "fetch", "prune", "config"]
-    {
+    for verb in [
+        "now", "serve", "status", "list", "show", "verify", "restore", "fetch", "prune", "history",
+        "config",
+    ] {
         let ran = run(bare(&[verb, "--help"]));
         assert_eq!(ran.code, Some(0), "{verb}");
         assert!(ran.stdout.contains("Usage: aidp-backup"), "{verb}");
@@ -24,7 +25,7 @@ fn nothing_typed_is_a_usage_error() {
 
 #[test]
 fn help_never_shows_a_secret_from_the_environment() {
-    let mut command = bare(&["now", "--help"]);
+    let mut command = bare(&["now", "export", "--help"]);
     command.env("AIDP_BACKUP_DATABASE", "postgresql://u:hunter2@h/d");
     assert!(!run(command).stdout.contains("hunter2"));
 }

@@ -18,7 +18,8 @@ fn guarded() -> Stage {
 
 /// An export with nothing but these variables besides the store.
 fn export(stage: &Stage, database: &str, variables: &[(&str, &str)]) -> Ran {
-    let mut command = stage.command(&["now", "--schema-only", "--no-prune", "-d", database]);
+    let mut command =
+        stage.command(&["now", "export", "--schema-only", "--no-prune", "-d", database]);
     for name in ["PGHOST", "PGPORT", "PGUSER", "PGPASSWORD"] {
         command.env_remove(name);
     }

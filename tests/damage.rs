@@ -86,7 +86,7 @@ fn a_damaged_manifest_is_named_and_hides_no_other_backup() {
     assert!(list.stderr.contains(&first));
     stage.run(&["show", &first]).assert_fails(4, &[&first, "hint: "]);
     // Nobody knows what it needs, so nothing goes.
-    let third = stage.run(&["now", "-d", "shop", "--keep-last", "1", "--json"]);
+    let third = stage.run(&["now", "export", "-d", "shop", "--keep-last", "1", "--json"]);
     assert_eq!(third.code, Some(0), "{third:?}");
     assert_eq!(stage.objects("manifests").len(), 3);
     let prune = stage.run(&["prune", "--apply", "--keep-last", "1"]);

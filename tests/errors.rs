@@ -48,7 +48,12 @@ fn store_of_an_unknown_kind() {
 #[test]
 fn password_in_a_database_url() {
     let url = "postgresql://backup:hunter2@db.example/temporal";
-    golden("password_in_a_database_url", &["now", "--store", ".", "--database", url], &[], &[]);
+    golden(
+        "password_in_a_database_url",
+        &["now", "export", "--store", ".", "--database", url],
+        &[],
+        &[],
+    );
 }
 
 #[test]
@@ -59,7 +64,7 @@ fn password_in_a_restore_target() {
 
 #[test]
 fn unknown_connection_keyword() {
-    let arguments = ["now", "--store", ".", "-d", "host=h sslmod=require"];
+    let arguments = ["now", "export", "--store", ".", "-d", "host=h sslmod=require"];
     golden("unknown_connection_keyword", &arguments, &[], &[]);
 }
 
@@ -94,20 +99,25 @@ fn unknown_time_zone() {
 
 #[test]
 fn binary_data_in_a_script() {
-    let arguments = ["now", "--store", ".", "--format", "plain", "--data", "binary"];
+    let arguments = ["now", "export", "--store", ".", "--format", "plain", "--data", "binary"];
     golden("binary_data_in_a_script", &arguments, &[], &[]);
 }
 
 #[test]
 fn unknown_compression() {
-    golden("unknown_compression", &["now", "--store", ".", "--compress", "brotli"], &[], &[]);
+    golden(
+        "unknown_compression",
+        &["now", "export", "--store", ".", "--compress", "brotli"],
+        &[],
+        &[],
+    );
 }
 
 #[test]
 fn unknown_compression_level() {
     golden(
         "unknown_compression_level",
-        &["now", "--store", ".", "--compress", "gzip:77"],
+        &["now", "export", "--store", ".", "--compress", "gzip:77"],
         &[],
         &[],
     );
@@ -115,12 +125,13 @@ fn unknown_compression_level() {
 
 #[test]
 fn too_many_jobs() {
-    golden("too_many_jobs", &["now", "--store", ".", "--jobs", "1000"], &[], &[]);
+    golden("too_many_jobs", &["now", "export", "--store", ".", "--jobs", "1000"], &[], &[]);
 }
 
 #[test]
 fn one_database_twice() {
-    let arguments = ["now", "--store", ".", "-d", "postgresql://h/d", "-d", "postgresql://i/d"];
+    let arguments =
+        ["now", "export", "--store", ".", "-d", "postgresql://h/d", "-d", "postgresql://i/d"];
     golden("one_database_twice", &arguments, &[], &[]);
 }
 

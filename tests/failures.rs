@@ -21,14 +21,14 @@ fn assert_nothing_lost(stage: &Stage, good: &str) {
 
 fn export_through(stage: &Stage, port: u16) -> Ran {
     let url = format!("postgresql://postgres@127.0.0.1:{port}/shop");
-    stage.run(&["now", "-d", &url])
+    stage.run(&["now", "export", "-d", &url])
 }
 
 #[test]
 fn a_wrong_password_is_named_as_such() {
     let stage = Stage::new();
     let good = stage.export(&[]);
-    let mut command = stage.command(&["now", "-d", &stage.url("shop")]);
+    let mut command = stage.command(&["now", "export", "-d", &stage.url("shop")]);
     command.env("PGPASSWORD", "wrong-secret");
     let ran = run(command);
     ran.assert_fails(1, &["password authentication failed for user \"postgres\"", "hint: "]);
@@ -40,7 +40,7 @@ fn a_wrong_password_is_named_as_such() {
 fn an_unknown_host_is_named_as_such() {
     let stage = Stage::new();
     let good = stage.export(&[]);
-    let ran = stage.run(&["now", "-d", "postgresql://no-such-host.invalid/shop"]);
+    let ran = stage.run(&["now", "export", "-d", "postgresql://no-such-host.invalid/shop"]);
     ran.assert_fails(1, &["no-such-host.invalid", "hint: "]);
     assert_nothing_lost(&stage, &good);
 }
@@ -60,7 +60,9 @@ fn a_server_that_does_not_listen_is_named_as_such() {
 fn a_missing_database_alone_is_a_failure() {
     let stage = Stage::new();
     let good = stage.export(&[]);
-    stage.run(&["now", "-d", "nowhere"]).assert_fails(1, &["\"nowhere\" does not exist", "hint: "]);
+    stage
+        .run(&["now", "export", "-d", "nowhere"])
+        .assert_fails(1, &["\"nowhere\" does not exist", "hint: "]);
     assert_nothing_lost(&stage, &good);
 }
 
@@ -69,7 +71,7 @@ fn a_table_locked_by_ddl_stops_the_export_after_the_lock_timeout() {
     let stage = Stage::new();
     let good = stage.export(&[]);
     let holder = stage.holding("shop", "BEGIN; LOCK TABLE app.purchase IN ACCESS EXCLUSIVE MODE;");
-    let ran = stage.run(&["now", "-d", "shop", "--lock-timeout", "1s"]);
+    let ran = stage.run(&["now", "export", "-d", "shop", "--lock-timeout", "1s"]);
     ran.assert_fails(1, &["could not lock", "purchase", "hint: ", "--lock-timeout"]);
     holder.finish("COMMIT;");
     assert_nothing_lost(&stage, &good);
@@ -81,7 +83,7 @@ fn a_table_dropped_while_the_export_waits_for_it_is_named() {
     let good = stage.export(&[]);
     // The export's snapshot still sees the table, and then has to wait for the one who drops it.
     let holder = stage.holding("shop", "BEGIN; DROP TABLE app.purchase CASCADE;");
-    let mut command = stage.command(&["now", "-d", "shop"]);
+    let mut command = stage.command(&["now", "export", "-d", "shop"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessShareLock'";
     while stage.server.psql("postgres", waits).unwrap() != "1" {}
@@ -99,7 +101,9 @@ fn an_expired_certificate_is_named_as_such() {
     let good = stage.export(&[]);
     let authority = stage.server.certificates().unwrap().ca.display().to_string();
     let url = format!("{}?sslmode=verify-full&sslrootcert={authority}", stage.url("shop"));
-    stage.run(&["now", "-d", &url]).assert_fails(1, &["certificate", "hint: ", "has expired"]);
+    stage
+        .run(&["now", "export", "-d", &url])
+        .assert_fails(1, &["certificate", "hint: ", "has expired"]);
     assert_nothing_lost(&stage, &good);
 }
 
@@ -108,7 +112,7 @@ fn a_role_that_may_not_read_a_table_is_an_error_by_name() {
     let stage = Stage::new();
     let good = stage.export(&[]);
     stage.server.psql("shop", "CREATE ROLE weak; GRANT CONNECT ON DATABASE shop TO weak").unwrap();
-    let ran = stage.run(&["now", "-d", "shop", "--role", "weak"]);
+    let ran = stage.run(&["now", "export", "-d", "shop", "--role", "weak"]);
     ran.assert_fails(1, &["role \"weak\" may not read", "app.", "hint: GRANT pg_read_all_data"]);
     assert_nothing_lost(&stage, &good);
 }
@@ -132,7 +136,7 @@ fn a_server_restarted_in_the_middle_of_a_copy_fails_the_export() {
     let proxy = Proxy::start(&format!("127.0.0.1:{}", stage.server.port())).unwrap();
     proxy.throttle(2_000_000);
     let url = format!("postgresql://postgres@127.0.0.1:{}/shop", proxy.port());
-    let mut command = stage.command(&["now", "-d", &url]);
+    let mut command = stage.command(&["now", "export", "-d", &url]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     assert!(proxy.wait_passed(Direction::Down, 500_000, Duration::from_secs(30)));
     stage.server.restart().unwrap();
@@ -148,10 +152,10 @@ fn a_second_run_while_one_holds_the_lease_ends_with_its_own_code() {
     let proxy = Proxy::start(&format!("127.0.0.1:{}", stage.server.port())).unwrap();
     proxy.throttle(500_000);
     let url = format!("postgresql://postgres@127.0.0.1:{}/shop", proxy.port());
-    let mut command = stage.command(&["now", "-d", &url, "--keep-last", "9"]);
+    let mut command = stage.command(&["now", "export", "-d", &url, "--keep-last", "9"]);
     let mut first = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     assert!(proxy.wait_passed(Direction::Down, 200_000, Duration::from_secs(30)));
-    let second = stage.run(&["now", "-d", "shop"]);
+    let second = stage.run(&["now", "export", "-d", "shop"]);
     second.assert_fails(5, &["is held by process", "hint: "]);
     stage.run(&["prune", "--apply"]).assert_fails(5, &["is held by"]);
     assert_eq!(stage.ids(), [good.as_str()]);
@@ -168,9 +172,9 @@ fn a_full_disk_publishes_nothing_and_leaves_room() {
     // A file system of its own, seen by this command alone.
     let script = r#"
         mount -t tmpfs -o size=1m tmpfs "$SMALL" || exit 99
-        "$AIDP" now -d shop --compress none; echo "code $?"
+        "$AIDP" now export -d shop --compress none; echo "code $?"
         find "$SMALL/exports" -type f | sed 's/^/left /'
-        "$AIDP" now -d shop --schema-only --no-prune >/dev/null; echo "code $?"
+        "$AIDP" now export -d shop --schema-only --no-prune >/dev/null; echo "code $?"
         "$AIDP" verify --all; echo "code $?"
     "#;
     let mut command = Command::new("unshare");
@@ -193,7 +197,7 @@ fn the_oldest_server_that_is_understood_is_read() {
     let stage = Stage::empty();
     old.createdb("shop").unwrap();
     old.psql("shop", "CREATE TABLE t (a int); INSERT INTO t VALUES (1)").unwrap();
-    let mut command = stage.command(&["now", "-d", "shop"]);
+    let mut command = stage.command(&["now", "export", "-d", "shop"]);
     old.env(&mut command);
     let ran = run(command);
     assert_eq!(ran.code, Some(0), "{ran:?}");

@@ -54,7 +54,7 @@ fn temporals_two_databases_are_the_default() {
     let stage = Stage::empty();
     stage.shop("temporal");
     stage.shop("temporal_visibility");
-    let mut command = stage.command(&["now", "--json"]);
+    let mut command = stage.command(&["now", "export", "--json"]);
     command.env_remove("PGDATABASE");
     let ran = stage::run(command);
     assert_eq!(ran.code, Some(0), "{ran:?}");
@@ -85,7 +85,7 @@ fn temporals_two_databases_are_the_default() {
 #[test]
 fn a_database_that_is_missing_leaves_the_others_kept() {
     let stage = Stage::new();
-    let ran = stage.run(&["now", "-d", "shop", "-d", "nowhere", "--json"]);
+    let ran = stage.run(&["now", "export", "-d", "shop", "-d", "nowhere", "--json"]);
     assert_eq!(ran.code, Some(3), "{ran:?}");
     let document: Value = serde_json::from_str(&ran.stdout).unwrap();
     let failed = &document["backup"]["failed"][0];
@@ -96,7 +96,7 @@ fn a_database_that_is_missing_leaves_the_others_kept() {
 
     // Whole and part-done exports of one set of databases are one group.
     stage.shop("nowhere");
-    let whole = stage.json(&["now", "-d", "shop", "-d", "nowhere"]);
+    let whole = stage.json(&["now", "export", "-d", "shop", "-d", "nowhere"]);
     assert_eq!(whole["backup"]["group"], document["backup"]["group"]);
 }
 
@@ -128,7 +128,7 @@ fn servers_that_hide_their_identifier_are_told_apart_by_their_address() {
              REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC",
         )
         .unwrap();
-    let document = stage.json(&["now", "-d", &stage.url("shop"), "--role", "reader"]);
+    let document = stage.json(&["now", "export", "-d", &stage.url("shop"), "--role", "reader"]);
     let group = format!("127.0.0.1:{}/shop", stage.server.port());
     assert_eq!(document["backup"]["group"], group.as_str());
 }
@@ -219,11 +219,11 @@ fn show_and_status_say_what_there_is() {
 #[test]
 fn standard_output_is_data_only() {
     let stage = Stage::new();
-    let ran = stage.run(&["-v", "--json", "now", "-d", "shop"]);
+    let ran = stage.run(&["-v", "--json", "now", "export", "-d", "shop"]);
     assert_eq!(ran.code, Some(0));
     assert_eq!(ran.stdout.lines().count(), 1);
     serde_json::from_str::<Value>(&ran.stdout).unwrap();
-    let ran = stage.run(&["--log-format", "json", "now", "-d", "shop"]);
+    let ran = stage.run(&["--log-format", "json", "now", "export", "-d", "shop"]);
     for line in ran.stderr.lines() {
         serde_json::from_str::<Value>(line).unwrap();
     }

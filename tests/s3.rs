@@ -76,7 +76,7 @@ fn wrong_keys_and_missing_buckets_are_named_as_such() {
     stage.run(&["list"]).assert_fails(2, &["no-such-bucket", "hint: "]);
     stage.set("AIDP_BACKUP_STORE", format!("s3://{BUCKET}/x"));
     stage.set("AWS_SECRET_ACCESS_KEY", "wrong-secret");
-    let ran = stage.run(&["now", "-d", "shop"]);
+    let ran = stage.run(&["now", "export", "-d", "shop"]);
     ran.assert_fails(1, &["AWS_SECRET_ACCESS_KEY", "hint: "]);
     assert!(!ran.stderr.contains("wrong-secret"));
 }
@@ -99,7 +99,7 @@ fn a_server_that_is_down_fails_the_export_and_loses_nothing() {
     let good = stage.export(&[]);
     let proxy = through_proxy(&mut stage, &server);
     proxy.refuse();
-    let ran = stage.run(&["now", "-d", "shop"]);
+    let ran = stage.run(&["now", "export", "-d", "shop"]);
     ran.assert_fails(1, &["s3://backups/some/prefix", "hint: "]);
     proxy.heal();
     assert_eq!(stage.ids(), [good]);

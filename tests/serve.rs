@@ -140,7 +140,7 @@ fn of_two_schedulers_and_an_operator_one_runs_and_the_others_say_who() {
     let job = second.export_when(|job| job["last"]["verdict"] == "leaseHeld");
     assert_eq!(job["next"]["why"], "busy");
     assert!(second.get("/metrics").body.contains("outcome=\"busy\"} 1"));
-    stage.run(&["now", "-d", "shop"]).assert_fails(5, &["is held by process"]);
+    stage.run(&["now", "export", "-d", "shop"]).assert_fails(5, &["is held by process"]);
     // The page of the one that runs says how far it is.
     assert!(first.get("/").body.contains("running"));
     assert_eq!(first.post("/api/v1/jobs/export", Some(TOKEN)).status, 409);
@@ -261,7 +261,7 @@ fn a_command_leaves_metrics_in_a_file_and_at_a_pushgateway() {
 
     // A failure is told too, and a gateway that is away fails nothing.
     let unwritable = stage.path("no-such-folder").join("x.prom");
-    let arguments = ["now", "-d", "nowhere", "--metrics-textfile"];
+    let arguments = ["now", "export", "-d", "nowhere", "--metrics-textfile"];
     let failed = stage.run(&[&arguments[..], &[file.to_str().unwrap()]].concat());
     assert_eq!(failed.code, Some(1));
     let written = std::fs::read_to_string(&file).unwrap();

@@ -18,7 +18,7 @@ fn signal(child: &Child, signal: Signal) {
 fn slow_export(stage: &Stage, proxy: &Proxy) -> Child {
     proxy.throttle(400_000);
     let url = format!("postgresql://postgres@127.0.0.1:{}/shop", proxy.port());
-    let mut command = stage.command(&["now", "-d", &url]);
+    let mut command = stage.command(&["now", "export", "-d", &url]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     assert!(proxy.wait_passed(Direction::Down, 300_000, Duration::from_secs(30)));
     child

@@ -14,7 +14,8 @@ const DATABASES: [&str; 2] = ["temporal", "temporal_visibility"];
 const OPEN: u32 = 2;
 
 fn export(stage: &Stage, more: &[&str]) -> String {
-    let arguments: Vec<&str> = ["now", "--no-prune"].iter().chain(more).copied().collect();
+    let arguments: Vec<&str> =
+        ["now", "export", "--no-prune"].iter().chain(more).copied().collect();
     stage.json(&arguments)["backup"]["id"].as_str().unwrap().to_owned()
 }
 

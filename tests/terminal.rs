@@ -15,7 +15,7 @@ fn on_a_terminal_a_bar_says_bytes_rows_rate_and_time_left() {
     let url = format!("postgresql://postgres@127.0.0.1:{}/shop", proxy.port());
     let program = env!("CARGO_BIN_EXE_aidp-backup");
     // `script` gives its command a terminal.
-    let typed = format!("stty cols 200 rows 40; exec '{program}' now -d '{url}'");
+    let typed = format!("stty cols 200 rows 40; exec '{program}' now export -d '{url}'");
     let mut command = Command::new("script");
     command.args(["--quiet", "--return", "--command", &typed, "/dev/null"]);
     let like = stage.command(&[]);
@@ -35,9 +35,9 @@ fn on_a_terminal_a_bar_says_bytes_rows_rate_and_time_left() {
 #[test]
 fn elsewhere_there_are_plain_lines_and_no_bar() {
     let stage = Stage::new();
-    let ran = stage.run(&["now", "-d", "shop"]);
+    let ran = stage.run(&["now", "export", "-d", "shop"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(!ran.stderr.contains(['\r', '\u{1b}']), "{ran:?}");
     assert!(ran.stderr.lines().all(|line| line.contains(": ")), "{ran:?}");
-    assert!(stage.run(&["-q", "now", "-d", "shop"]).stderr.is_empty());
+    assert!(stage.run(&["-q", "now", "export", "-d", "shop"]).stderr.is_empty());
 }

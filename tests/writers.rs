@@ -61,7 +61,7 @@ fn an_export_beside_a_writer_is_one_moment_in_every_restore() {
         while !begun.load(Ordering::Relaxed) {
             std::thread::yield_now();
         }
-        let exported = stage.json(&["now", "-d", "bank", "--jobs", "2"]);
+        let exported = stage.json(&["now", "export", "-d", "bank", "--jobs", "2"]);
         stop.store(true, Ordering::Relaxed);
         let written = writer.join().unwrap();
         (exported["backup"]["id"].as_str().unwrap().to_owned(), written)

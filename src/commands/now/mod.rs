@@ -11,7 +11,7 @@ use super::Command;
 use crate::cli::{self, NowJob};
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::report;
+use crate::{report, wanted};
 
 /// Both jobs' reports; one that failed is missing.
 #[derive(Serialize)]
@@ -41,7 +41,7 @@ pub async fn run(command: &Command, arguments: &cli::Now) -> Result<Exit, Comman
 async fn both(command: &Command, arguments: &cli::Now) -> Result<Exit, CommandError> {
     // What is wrong with the settings of either is said before anything is begun.
     command.settings.archive(&arguments.archive)?;
-    command.settings.connections(&arguments.export.databases)?;
+    wanted::export(&command.settings, &arguments.export)?;
     let exported = export::run(command, arguments).await;
     let archived = match &exported {
         // Whoever is told to stop stops.
@@ -67,8 +67,8 @@ async fn both(command: &Command, arguments: &cli::Now) -> Result<Exit, CommandEr
             Ok(Exit::PartDone)
         }
         (Err(first), Err(second)) => {
-            report::failure(&first, command.settings.log_format());
-            Err(second)
+            let format = command.settings.log_format();
+            Ok(report::failure(&first, format).with(report::failure(&second, format)))
         }
     }
 }
