@@ -61,9 +61,12 @@ fn an_export_beside_a_writer_is_one_moment_in_every_restore() {
         while !begun.load(Ordering::Relaxed) {
             std::thread::yield_now();
         }
-        let exported = stage.json(&["now", "export", "-d", "bank", "--jobs", "2"]);
+        let ran = stage.run(&["now", "export", "-d", "bank", "--jobs", "2", "--json"]);
+        // First of all, so that a failure does not leave the writer writing for ever.
         stop.store(true, Ordering::Relaxed);
         let written = writer.join().unwrap();
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        let exported: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
         (exported["backup"]["id"].as_str().unwrap().to_owned(), written)
     });
     let shown = stage.json(&["show", &id]);
