@@ -8,7 +8,7 @@ use temporalio_client::errors::ClientConnectError;
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
-use super::channel::{connect_error as connection_error, tls_error};
+use super::channel::{connect_error as connection_error, tls_problem};
 use super::{Connection, Raw, Request, transport};
 use crate::error::{Answer, Error};
 use crate::limit::{Limiter, Outcome, Ticket};
@@ -94,7 +94,7 @@ impl Connection {
         let right = request.rpc();
         let namespace = request.namespace().map(str::to_owned);
         let waited = tries.since.map(|since| since.elapsed()).unwrap_or_default();
-        if tls_error(&status).is_some() {
+        if tls_problem(&status).is_some() {
             return connection_error(&self.inner.address, Box::new(status));
         }
         let source = Box::new(Answer(status));
@@ -227,7 +227,7 @@ fn failure(status: &Status) -> Failure {
         Code::ResourceExhausted => Failure::Throttled,
         // tonic's word for its decode limit.
         Code::OutOfRange if message.contains("message length too large") => Failure::TooLarge,
-        _ if tls_error(status).is_some() => Failure::Final,
+        _ if tls_problem(status).is_some() => Failure::Final,
         Code::Unavailable => Failure::Unavailable,
         // What tonic makes of a deadline that it has watched itself.
         Code::Cancelled if message.contains("Timeout expired") => Failure::Late,

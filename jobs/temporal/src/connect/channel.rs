@@ -66,18 +66,21 @@ fn tls_config(options: &TlsOptions) -> ClientTlsConfig {
 /// What a failed connection is: a matter of certificates, or of reaching the server at all.
 pub(super) fn connect_error(address: &str, source: BoxError) -> Error {
     let address = address.to_owned();
-    match tls_error(source.as_ref()).map(problem) {
+    match tls_problem(source.as_ref()) {
         Some(problem) => Error::Certificate { address, problem, source },
         None => Error::Connect { address, source },
     }
 }
 
-/// The TLS library's error among the causes of another.
-pub(super) fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+/// What is wrong with certificates, when that is among the causes of an error.
+pub(super) fn tls_problem(error: &(dyn StdError + 'static)) -> Option<CertificateProblem> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref::<rustls::Error>() {
-            return Some(found);
+            return Some(problem(found));
+        }
+        if let Some(alert) = error.downcast_ref::<std::io::Error>().and_then(copied_alert) {
+            return Some(alert);
         }
         // An I/O error does not name what it wraps as its source.
         next = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
@@ -86,6 +89,35 @@ pub(super) fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a r
         };
     }
     None
+}
+
+/// Whether a connection that had been made was cut by the other side.
+pub(super) fn was_cut(error: &(dyn StdError + 'static)) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    let cut = |error: &std::io::Error| {
+        matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+    };
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.downcast_ref::<std::io::Error>().is_some_and(cut) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+/// The server's alert in an error that HTTP/2 has copied for each of its streams: of the TLS library's
+/// error only the words are left.
+fn copied_alert(error: &std::io::Error) -> Option<CertificateProblem> {
+    let text = error.to_string();
+    let alert = text.strip_prefix("received fatal alert: ")?;
+    Some(match alert {
+        "CertificateRequired" => CertificateProblem::ClientCertificateMissing,
+        "BadCertificate" | "UnknownCA" | "CertificateExpired" | "CertificateUnknown"
+        | "AccessDenied" => CertificateProblem::ClientCertificateRefused,
+        _ => CertificateProblem::Other,
+    })
 }
 
 fn problem(error: &rustls::Error) -> CertificateProblem {

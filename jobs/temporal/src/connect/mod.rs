@@ -83,6 +83,17 @@ impl std::fmt::Debug for Connection {
     }
 }
 
+/// Whether TLS is configured without a certificate of ours.
+fn lacks_certificate(options: &Options) -> bool {
+    config::settings(options, None).is_ok_and(|settings| {
+        let tls = settings.options.tls_options;
+        tls.is_some_and(|tls| tls.client_tls_options.is_none())
+    })
+}
+
+/// How often a connection that is cut at once is tried again; each try takes milliseconds.
+const CUT_TRIES: u32 = 20;
+
 impl Connection {
     /// Connects and asks the server who it is.
     ///
@@ -90,6 +101,28 @@ impl Connection {
     /// When the settings make no sense, nothing answers, the TLS handshake fails, or the server
     /// does not let us in. A server that is away is not waited for here.
     pub async fn open(options: &Options) -> Result<Self, Error> {
+        // With TLS 1.3 a server refuses a client only after the handshake, and often the connection
+        // is gone before its alert could be read. Another try tells why.
+        let mut opened = Self::open_once(options).await;
+        for _ in 0..CUT_TRIES {
+            match &opened {
+                Err(Error::Connect { source, .. }) if channel::was_cut(source.as_ref()) => {
+                    opened = Self::open_once(options).await;
+                }
+                _ => return opened,
+            }
+        }
+        // A server that makes TLS connections and cuts each of them wants what we did not show.
+        match opened {
+            Err(Error::Connect { address, source }) if lacks_certificate(options) => {
+                let problem = crate::CertificateProblem::ClientCertificateMissing;
+                Err(Error::Certificate { address, problem, source })
+            }
+            opened => opened,
+        }
+    }
+
+    async fn open_once(options: &Options) -> Result<Self, Error> {
         let schema = Schema::built_in()
             .map_err(|source| Error::Json { what: "Temporal's own descriptors".into(), source })?;
         let (token, first) = match &options.api_key_file {
