@@ -7,6 +7,7 @@ pub mod bloom;
 mod clock;
 pub mod connect;
 mod error;
+pub mod foreign;
 mod history;
 pub mod json;
 pub mod limit;

@@ -5,7 +5,7 @@ mod support;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use harness::postgres::Tls;
+use harness::postgres::{Certificates, Tls};
 use harness::temporal::Server;
 use support::{options, shown};
 use temporal::connect::{Connection, Options};
@@ -51,6 +51,15 @@ async fn client_certificate_opens_the_connection_and_its_lack_is_named() {
     let (problem, shown) = refused(&options).await;
     assert_eq!(problem, CertificateProblem::ClientCertificateMissing, "{shown}");
     assert!(shown.contains("TEMPORAL_TLS_CLIENT_CERT_PATH"), "{shown}");
+    // One of another authority's is not enough.
+    let stranger = tempfile::tempdir().unwrap();
+    let stranger = Certificates::make(stranger.path(), MUTUAL).unwrap();
+    for (name, path) in [("CERT", &stranger.client_certificate), ("KEY", &stranger.client_key)] {
+        let name = format!("TEMPORAL_TLS_CLIENT_{name}_PATH");
+        options.environment.insert(name, path.to_str().unwrap().to_owned());
+    }
+    let (problem, shown) = refused(&options).await;
+    assert_eq!(problem, CertificateProblem::ClientCertificateRefused, "{shown}");
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ pub mod cache;
 mod command;
 pub mod compare;
 mod error;
+pub mod history_fixture;
 pub mod history_kills;
 pub mod kills;
 pub mod matrix;

@@ -160,7 +160,7 @@ fn sweep(root: &Path) -> Result<(), Error> {
 fn clear_postmaster(pid_file: &Path) {
     let Ok(text) = fs::read_to_string(pid_file) else { return };
     let data = pid_file.parent().map(Path::to_path_buf).unwrap_or_default();
-    let pid = text.lines().next().and_then(|line| line.trim().parse().ok()).and_then(Pid::from_raw);
+    let pid = postmaster_pid(&text);
     if let Some(pid) = pid
         && fs::read_link(format!("/proc/{}/cwd", pid.as_raw_nonzero())).is_ok_and(|cwd| cwd == data)
     {
@@ -173,5 +173,27 @@ fn clear_postmaster(pid_file: &Path) {
             .args(["-m", segment])
             .stderr(std::process::Stdio::null())
             .status();
+    }
+}
+
+/// The process that a `postmaster.pid` names. A single-user server, which `initdb` runs, writes
+/// its own with a minus sign.
+fn postmaster_pid(text: &str) -> Option<Pid> {
+    let pid: i32 = text.lines().next()?.trim().parse().ok()?;
+    Pid::from_raw(pid.checked_abs()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pid_file_of_either_kind_of_server_names_its_process() {
+        let found = |text| postmaster_pid(text).map(|pid| Pid::as_raw_nonzero(pid).get());
+        assert_eq!(found("4711\n/data\n"), Some(4711));
+        assert_eq!(found("-4711\n/data\n"), Some(4711), "a single-user server's");
+        for broken in ["", "\n", "0\n", "x\n", "-2147483648\n", "99999999999\n"] {
+            assert_eq!(found(broken), None, "{broken:?}");
+        }
     }
 }

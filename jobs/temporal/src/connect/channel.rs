@@ -72,15 +72,22 @@ pub(super) fn connect_error(address: &str, source: BoxError) -> Error {
     }
 }
 
-/// What is wrong with certificates, when that is among the causes of an error.
+/// What is wrong with TLS, when that is among the causes of an error.
 pub(super) fn tls_problem(error: &(dyn StdError + 'static)) -> Option<CertificateProblem> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref::<rustls::Error>() {
             return Some(problem(found));
         }
-        if let Some(alert) = error.downcast_ref::<std::io::Error>().and_then(copied_alert) {
-            return Some(alert);
+        // HTTP/2 keeps only the text of what broke its connection. With TLS 1.3 that is how a
+        // client hears that its certificate is not liked: the handshake is over by then.
+        if let Some(alert) = error.to_string().strip_prefix("received fatal alert: ") {
+            return Some(match alert {
+                "CertificateRequired" => CertificateProblem::ClientCertificateMissing,
+                "BadCertificate" | "UnknownCA" | "CertificateExpired" | "CertificateUnknown"
+                | "AccessDenied" => CertificateProblem::ClientCertificateRefused,
+                _ => CertificateProblem::Other,
+            });
         }
         // An I/O error does not name what it wraps as its source.
         next = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
@@ -89,35 +96,6 @@ pub(super) fn tls_problem(error: &(dyn StdError + 'static)) -> Option<Certificat
         };
     }
     None
-}
-
-/// Whether a connection that had been made was cut by the other side.
-pub(super) fn was_cut(error: &(dyn StdError + 'static)) -> bool {
-    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-    let cut = |error: &std::io::Error| {
-        matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
-    };
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if error.downcast_ref::<std::io::Error>().is_some_and(cut) {
-            return true;
-        }
-        next = error.source();
-    }
-    false
-}
-
-/// The server's alert in an error that HTTP/2 has copied for each of its streams: of the TLS library's
-/// error only the words are left.
-fn copied_alert(error: &std::io::Error) -> Option<CertificateProblem> {
-    let text = error.to_string();
-    let alert = text.strip_prefix("received fatal alert: ")?;
-    Some(match alert {
-        "CertificateRequired" => CertificateProblem::ClientCertificateMissing,
-        "BadCertificate" | "UnknownCA" | "CertificateExpired" | "CertificateUnknown"
-        | "AccessDenied" => CertificateProblem::ClientCertificateRefused,
-        _ => CertificateProblem::Other,
-    })
 }
 
 fn problem(error: &rustls::Error) -> CertificateProblem {

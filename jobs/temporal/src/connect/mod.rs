@@ -8,6 +8,7 @@ mod call;
 mod channel;
 mod config;
 mod meter;
+mod probe;
 mod request;
 mod token;
 mod transport;
@@ -83,17 +84,6 @@ impl std::fmt::Debug for Connection {
     }
 }
 
-/// Whether TLS is configured without a certificate of ours.
-fn lacks_certificate(options: &Options) -> bool {
-    config::settings(options, None).is_ok_and(|settings| {
-        let tls = settings.options.tls_options;
-        tls.is_some_and(|tls| tls.client_tls_options.is_none())
-    })
-}
-
-/// How often a connection that is cut at once is tried again; each try takes milliseconds.
-const CUT_TRIES: u32 = 20;
-
 impl Connection {
     /// Connects and asks the server who it is.
     ///
@@ -101,28 +91,6 @@ impl Connection {
     /// When the settings make no sense, nothing answers, the TLS handshake fails, or the server
     /// does not let us in. A server that is away is not waited for here.
     pub async fn open(options: &Options) -> Result<Self, Error> {
-        // With TLS 1.3 a server refuses a client only after the handshake, and often the connection
-        // is gone before its alert could be read. Another try tells why.
-        let mut opened = Self::open_once(options).await;
-        for _ in 0..CUT_TRIES {
-            match &opened {
-                Err(Error::Connect { source, .. }) if channel::was_cut(source.as_ref()) => {
-                    opened = Self::open_once(options).await;
-                }
-                _ => return opened,
-            }
-        }
-        // A server that makes TLS connections and cuts each of them wants what we did not show.
-        match opened {
-            Err(Error::Connect { address, source }) if lacks_certificate(options) => {
-                let problem = crate::CertificateProblem::ClientCertificateMissing;
-                Err(Error::Certificate { address, problem, source })
-            }
-            opened => opened,
-        }
-    }
-
-    async fn open_once(options: &Options) -> Result<Self, Error> {
         let schema = Schema::built_in()
             .map_err(|source| Error::Json { what: "Temporal's own descriptors".into(), source })?;
         let (token, first) = match &options.api_key_file {
@@ -144,10 +112,13 @@ impl Connection {
         connect.dns_load_balancing = None;
         connect.service_override =
             Some(transport::service(channel, limiter.answers.clone(), options.limits.deadline));
-        let connect = temporalio_client::Connection::connect(connect);
-        let client = match transport::failure(connect).await {
+        let calling = temporalio_client::Connection::connect(connect.clone());
+        let client = match transport::failure(calling).await {
             (Ok(client), _) => client,
-            (Err(error), status) => return Err(call::connect_error(&address, error, status)),
+            (Err(error), status) => {
+                let error = call::connect_error(&address, error, status);
+                return Err(explained(error, &connect, &address).await);
+            }
         };
         let (calls, schema) = (meter::Meter::default(), Arc::new(schema));
         let inner = Inner { client, address, token, calls, limiter, schema };
@@ -162,5 +133,22 @@ impl Connection {
     /// Calls made so far, by RPC.
     pub fn calls(&self) -> Calls {
         self.inner.calls.read()
+    }
+}
+
+/// A failure to connect, with what the server has against our certificate, if that is it.
+async fn explained(
+    error: Error,
+    options: &temporalio_client::ConnectionOptions,
+    address: &str,
+) -> Error {
+    if !matches!(error, Error::Connect { .. }) {
+        return error;
+    }
+    match probe::broken(options).await {
+        Some(source) if channel::tls_problem(source.as_ref()).is_some() => {
+            channel::connect_error(address, source)
+        }
+        _ => error,
     }
 }

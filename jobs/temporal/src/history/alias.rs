@@ -42,7 +42,7 @@ const PREDEFINED: [(&str, &str); 17] = [
 const COLUMNS: [&str; 7] = ["Bool", "Datetime", "Double", "Int", "Keyword", "KeywordList", "Text"];
 
 /// A history event with the user's names.
-pub(super) fn named<'a>(
+pub(crate) fn named<'a>(
     event: &'a [u8],
     aliases: &BTreeMap<String, String>,
 ) -> Result<Cow<'a, [u8]>, &'static str> {

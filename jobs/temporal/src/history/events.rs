@@ -57,7 +57,7 @@ impl Events {
             count: 0,
             closed: false,
             unknown: Vec::new(),
-            scratch: Vec::new(),
+            scratch: Vec::with_capacity(PIECE + PIECE / 4),
         })
     }
 

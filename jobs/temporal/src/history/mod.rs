@@ -1,6 +1,6 @@
 //! One run's history, from the server to a line.
 
-mod alias;
+pub(crate) mod alias;
 mod events;
 mod pages;
 mod response;

@@ -168,25 +168,31 @@ impl Windows {
         }
     }
 
-    /// Removes windows of one namespace: their manifests, then the objects that no other window of
-    /// it names.
+    /// Removes windows: their manifests, then the objects that no other window names.
     pub async fn remove(&self, windows: &[Window], lease: &Guard) -> Result<Removed, Error> {
-        let Some(first) = windows.first() else { return Ok(Removed::default()) };
+        if windows.is_empty() {
+            return Ok(Removed::default());
+        }
         let keys = windows.iter().map(|window| self.key(window)).collect::<Result<Vec<_>, _>>()?;
         let mut objects: BTreeMap<Key, u64> = windows
             .iter()
             .flat_map(Window::objects)
             .map(|object| (object.key.clone(), object.size))
             .collect();
-        let mut others = self.references(Some(&first.namespace.name)).await?;
-        others.retain(|other| !keys.contains(&other.key));
-        let others = self.read(others).await?;
-        for window in others.windows.iter().chain(&others.replaced) {
-            window.objects().for_each(|object| _ = objects.remove(&object.key));
-        }
-        if !others.damaged.is_empty() {
-            // Whatever they name stays; a later sweep finds the rest.
-            objects.clear();
+        // A window names objects in the folder of its namespace and nowhere else.
+        let namespaces: BTreeSet<&str> =
+            windows.iter().map(|window| window.namespace.name.as_str()).collect();
+        for namespace in namespaces {
+            let mut others = self.references(Some(namespace)).await?;
+            others.retain(|other| !keys.contains(&other.key));
+            let others = self.read(others).await?;
+            for window in others.windows.iter().chain(&others.replaced) {
+                window.objects().for_each(|object| _ = objects.remove(&object.key));
+            }
+            if !others.damaged.is_empty() {
+                // Whatever they name stays; a later sweep finds the rest.
+                objects.clear();
+            }
         }
         lease.check().await?;
         self.store.delete(&keys).await?;
@@ -218,17 +224,26 @@ impl Windows {
         }
         // An object lies in the folder of its namespace and of its window's name: one listing of
         // names tells most of what is needed.
-        let references = self.references(None).await?;
-        let published: HashSet<&str> =
-            references.iter().map(|reference| reference.id.as_str()).collect();
-        objects.retain(|object| !window_of(&object.key).is_some_and(|id| published.contains(id)));
+        let manifests = self.store.list(PREFIX).await?;
+        let mut references = Vec::with_capacity(manifests.len());
+        for manifest in manifests {
+            match reference(manifest.key.clone()) {
+                Some(reference) => references.push(reference),
+                // A manifest that somebody renamed, perhaps: nobody knows what it needs.
+                None => return Err(self.need_unknown(manifest.key, None)),
+            }
+        }
+        let published: HashSet<(&str, &str)> = references
+            .iter()
+            .map(|reference| (reference.namespace.as_str(), reference.id.as_str()))
+            .collect();
+        objects.retain(|object| !window_of(&object.key).is_some_and(|at| published.contains(&at)));
         if objects.is_empty() {
             return Ok(Swept::default());
         }
         let listing = self.read(references).await?;
         if let Some(first) = listing.damaged.into_iter().next() {
-            let keys = vec![first.key.to_string()];
-            return Err(Error::NeedUnknown { keys, source: Box::new(first.error) });
+            return Err(self.need_unknown(first.key, Some(first.error)));
         }
         let named: HashSet<&Key> = listing
             .windows
@@ -260,6 +275,14 @@ impl Windows {
             .into()
     }
 
+    fn need_unknown(&self, key: Key, cause: Option<Error>) -> Error {
+        let cause = cause.unwrap_or_else(|| {
+            let reason = "its name is not that of a window's manifest".into();
+            self.unusable(&key, ManifestError::Contradiction { reason })
+        });
+        Error::NeedUnknown { keys: vec![key.to_string()], source: Box::new(cause) }
+    }
+
     fn unusable(&self, key: &Key, source: ManifestError) -> Error {
         Error::Manifest { key: key.to_string(), store: self.store.describe(), source }
     }
@@ -272,11 +295,12 @@ fn reference(key: Key) -> Option<Reference> {
     Some(Reference { namespace: namespace.to_owned(), id, key })
 }
 
-/// The identity in `histories/NAMESPACE/DAY/ID-NN.…`.
-fn window_of(key: &Key) -> Option<&str> {
-    let file = key.as_str().rsplit('/').next()?;
+/// Namespace and identity in `histories/NAMESPACE/DAY/ID-NN.…`.
+fn window_of(key: &Key) -> Option<(&str, &str)> {
+    let (namespace, rest) = key.as_str().strip_prefix(OBJECTS)?.split_once('/')?;
+    let file = rest.rsplit('/').next()?;
     let name = file.split('.').next()?;
-    Some(name.rsplit_once('-')?.0)
+    Some((namespace, name.rsplit_once('-')?.0))
 }
 
 /// Tells the windows that count from those that another takes the place of.

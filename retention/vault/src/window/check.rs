@@ -36,6 +36,10 @@ impl Window {
         if !self.covers.iter().all(|cover| whole(cover.from) && whole(cover.to)) {
             return Some("the intervals that it covers are finer than microseconds".into());
         }
+        let mut replaced = HashSet::new();
+        if let Some(twice) = self.replaces.iter().find(|id| !replaced.insert(*id)) {
+            return Some(format!("it takes the place of {twice} twice"));
+        }
         self.replaces.contains(&self.id).then(|| "it takes its own place".into())
     }
 
@@ -65,6 +69,12 @@ impl Window {
             if !today(part.first_close) || !today(part.last_close) {
                 return Some(format!("segment {} closes on another day", part.data.key));
             }
+        }
+        if self.segments.iter().any(|part| !is_base64(&part.bloom)) {
+            return Some("the filter of a segment is not base64".into());
+        }
+        if self.statuses.values().any(|runs| *runs == 0) {
+            return Some("it names a status that no run has".into());
         }
         let mut gone = HashSet::new();
         let twice = self.vanished.iter().find(|run| !gone.insert(&run.run_id))?;
@@ -97,4 +107,12 @@ fn wrong_names(part: &Segment) -> Option<String> {
         name.is_some_and(|name| index == format!("{name}.index.jsonl.{suffix}"))
     });
     (!pair).then(|| format!("{data} and {index} are not the names of a pair"))
+}
+
+fn is_base64(text: &str) -> bool {
+    let digits = text.trim_end_matches('=');
+    !digits.is_empty()
+        && text.len().is_multiple_of(4)
+        && text.len() - digits.len() <= 2
+        && digits.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
 }

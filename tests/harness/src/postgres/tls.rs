@@ -34,7 +34,10 @@ pub struct Certificates {
 impl Certificates {
     /// Makes an authority, a server certificate for `localhost` and 127.0.0.1, and a client
     /// certificate for `postgres`, in `folder`.
-    pub(crate) fn make(folder: &Path, tls: Tls) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// When OpenSSL is missing or fails.
+    pub fn make(folder: &Path, tls: Tls) -> Result<Self, Error> {
         let openssl = find("openssl", "making certificates", "apt-get install openssl")?;
         let authority = Authority { openssl, folder: folder.to_owned() };
         authority.found()?;

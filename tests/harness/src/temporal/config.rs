@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::postgres::{self, Certificates, Tls};
 use crate::run::Port;
 
-use super::Server;
+use super::{Archival, Server};
 
 /// A limit that no test reaches.
 const UNLIMITED: u32 = 100_000;
@@ -39,6 +39,7 @@ pub struct Options {
     pub(super) cluster: String,
     pub(super) namespaces: Vec<(String, u32)>,
     pub(super) tls: Option<Tls>,
+    pub(super) archival: Option<Archival>,
     dynamic: Map<String, Value>,
 }
 
@@ -59,6 +60,7 @@ impl Default for Options {
             cluster: "active".to_owned(),
             namespaces: vec![("default".to_owned(), 7)],
             tls: None,
+            archival: None,
             dynamic,
         }
     }
@@ -107,6 +109,14 @@ impl Options {
     #[must_use]
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
+        self
+    }
+
+    /// The server archives at once what closes in the namespaces that these options name.
+    #[must_use]
+    pub fn archival(mut self, archival: Archival) -> Self {
+        self.set_dynamic("history.archivalProcessorArchiveDelay", "10ms".into());
+        self.archival = Some(archival);
         self
     }
 
@@ -191,6 +201,8 @@ impl Options {
         };
         let frontend = format!("127.0.0.1:{}", ports.frontend());
         json!({
+            "archival": self.archival.as_ref().map_or(json!({}), Archival::file),
+            "namespaceDefaults": self.archival.as_ref().map_or(json!({}), Archival::defaults),
             "log": { "stdout": true, "level": "info" },
             "persistence": {
                 "defaultStore": "main",

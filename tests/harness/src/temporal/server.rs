@@ -16,7 +16,7 @@ use crate::process::{Daemon, owned_command};
 use crate::run::new_folder;
 
 use super::config::Ports;
-use super::{Cli, Options};
+use super::{Archival, Cli, Options};
 
 const START_LIMIT: Duration = Duration::from_secs(90);
 const STOP_LIMIT: Duration = Duration::from_secs(60);
@@ -96,7 +96,9 @@ impl Server {
         }
         server.boot()?;
         for (name, days) in server.options.namespaces.clone() {
-            server.create_namespace(&name, days)?;
+            let archival = server.options.archival.as_ref();
+            let more = archival.map(Archival::arguments).unwrap_or_default();
+            server.create_namespace_with(&name, days, &more)?;
         }
         Ok(server)
     }
@@ -147,6 +149,7 @@ impl Server {
             .arg("--config-file")
             .arg(self.config_file())
             .args(["--allow-no-auth", "start"])
+            .envs(self.options.archival.iter().flat_map(Archival::env))
             .current_dir(&self.folder);
         let mut process = Daemon::spawn("Temporal server", command, &self.log_file())?;
         let address = self.address();
@@ -194,16 +197,24 @@ impl Server {
     /// # Errors
     /// When it exists already, for instance.
     pub fn create_namespace(&self, name: &str, retention_days: u32) -> Result<(), Error> {
+        self.create_namespace_with(name, retention_days, &[])
+    }
+
+    /// Creates a namespace with more arguments of the command line.
+    ///
+    /// # Errors
+    /// As [`Server::create_namespace`].
+    pub fn create_namespace_with(
+        &self,
+        name: &str,
+        retention_days: u32,
+        more: &[String],
+    ) -> Result<(), Error> {
         let retention = format!("{retention_days}d");
-        self.cli.run(&[
-            "operator",
-            "namespace",
-            "create",
-            "-n",
-            name,
-            "--retention",
-            &retention,
-        ])?;
+        let create = ["operator", "namespace", "create", "-n", name, "--retention", &retention];
+        let arguments: Vec<&str> =
+            create.into_iter().chain(more.iter().map(String::as_str)).collect();
+        self.cli.run(&arguments)?;
         let started = Instant::now();
         loop {
             match self.cli.run(&["workflow", "count", "-n", name]) {
