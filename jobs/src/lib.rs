@@ -9,6 +9,7 @@ mod accept;
 pub mod archive;
 mod clock;
 mod context;
+pub mod drill;
 mod error;
 pub mod export;
 pub mod fetch;
