@@ -16,8 +16,11 @@ pub struct Arguments {
 }
 
 /// Options that take connection texts: argument id, flag and variable.
-const CONNECTIONS: [(&str, &str, &str); 2] =
-    [("database", "--database", "AIDP_BACKUP_DATABASE"), ("into", "--into", "AIDP_BACKUP_INTO")];
+const CONNECTIONS: [(&str, &str, &str); 3] = [
+    ("database", "--database", "AIDP_BACKUP_DATABASE"),
+    ("into", "--into", "AIDP_BACKUP_INTO"),
+    ("scratch", "--scratch", "AIDP_BACKUP_SCRATCH"),
+];
 
 /// Parses the process's arguments; ends it for `--help`, `--version` and usage errors (2).
 pub fn parse() -> Arguments {

@@ -4,9 +4,9 @@ use std::io;
 
 use jobs::Verdict;
 
-use crate::commands::CodecError;
 use crate::config::ConfigError;
 use crate::exit::Exit;
+use crate::history::payload::CodecError;
 use crate::serve::ServeError;
 
 /// A command that failed.

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::io;
 
-use tracing::{Event, Level, Subscriber};
+use serde_json::{Map, Value};
+use tracing::{Event, Level, Span, Subscriber};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::fmt::format::{JsonFields, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::cli::{Global, LogFormat};
@@ -31,13 +32,53 @@ pub fn start(global: &Global, format: LogFormat, terminal: &Terminal) {
         .with_writer(Stderr(terminal.clone()));
     match format {
         LogFormat::Text => builder.event_format(Line).init(),
-        LogFormat::Json => builder
-            .json()
-            .flatten_event(true)
-            .with_target(false)
-            .with_current_span(false)
-            .with_span_list(false)
-            .init(),
+        LogFormat::Json => builder.fmt_fields(JsonFields::new()).event_format(Json).init(),
+    }
+}
+
+/// A new id of a run, by which its messages are found.
+pub fn run_id() -> String {
+    format!("{:016x}", rand::random::<u64>())
+}
+
+/// What all messages of a run are told in.
+pub fn run_span(id: &str, job: &str) -> Span {
+    tracing::info_span!(target: "aidp_backup", "run", runId = id, job)
+}
+
+/// One object a line: `timestamp`, `level`, `message`, the event's fields and those of the run.
+struct Json;
+
+impl<S, N> FormatEvent<S, N> for Json
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut line = Map::new();
+        let now = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
+        line.insert("timestamp".into(), now.into());
+        line.insert("level".into(), event.metadata().level().as_str().into());
+        // Both are written as JSON objects by the formatter of fields.
+        let mut take = |text: &str| {
+            if let Ok(Value::Object(fields)) = serde_json::from_str(text) {
+                line.extend(fields);
+            }
+        };
+        for span in context.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
+            if let Some(fields) = span.extensions().get::<FormattedFields<N>>() {
+                take(&fields.fields);
+            }
+        }
+        let mut fields = String::new();
+        context.field_format().format_fields(Writer::new(&mut fields), event)?;
+        take(&fields);
+        writeln!(writer, "{}", Value::Object(line))
     }
 }
 

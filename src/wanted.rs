@@ -2,13 +2,15 @@
 
 use std::num::NonZeroUsize;
 
+use jobs::archive::{Archive, Archived, ArchivedNamespace};
 use jobs::export::{self, Export};
 use jobs::prune::Rules;
 use postgres::export::DataFormat;
 use postgres::session::SessionOptions;
 
-use crate::cli::{Data, ExportRun, Format};
+use crate::cli::{self, Data, ExportRun, Format};
 use crate::config::{ConfigError, Settings};
+use crate::history;
 
 /// The export that the settings ask for.
 pub fn export(settings: &Settings, flags: &ExportRun) -> Result<Export, ConfigError> {
@@ -34,4 +36,45 @@ pub fn export(settings: &Settings, flags: &ExportRun) -> Result<Export, ConfigEr
         retention: prune
             .then_some(Rules { policy: retention.policy, orphan_grace: retention.orphan_grace }),
     })
+}
+
+/// The archive that the settings ask for; of the export's flags those about removal count.
+pub fn archive(
+    settings: &Settings,
+    temporal: &cli::Temporal,
+    flags: &cli::Archive,
+    export: &ExportRun,
+) -> Result<Archive, ConfigError> {
+    let archive = settings.archive(flags)?;
+    Ok(Archive {
+        temporal: settings.temporal(temporal, flags)?,
+        namespaces: archive.namespaces,
+        codec: archive.codec,
+        settle: archive.settle,
+        overlap: archive.overlap,
+        expiry_warning: archive.expiry_warning,
+        orphan_grace: settings.retention(&export.retention)?.orphan_grace,
+        join_windows: archive.join_windows,
+        full: archive.full,
+        prune: !export.no_prune,
+    })
+}
+
+/// What an operator must know of an archiving, one line each; but for the first failures, which
+/// are told already.
+pub fn complain(archived: &Archived, told: usize) {
+    for (namespace, error) in archived.failed().skip(told) {
+        let hint = error.hint().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
+        tracing::error!("{}{hint}", failed(namespace, error));
+    }
+    for namespace in archived.namespaces.iter().filter(|namespace| namespace.expiring > 0) {
+        let seconds = namespace.expiring_within_seconds;
+        let expiring = history::expiring(namespace.expiring, &namespace.namespace, seconds);
+        tracing::error!("{expiring}, not archived");
+    }
+}
+
+/// Which namespace could not be archived, and why.
+pub fn failed(namespace: &ArchivedNamespace, error: &jobs::Error) -> String {
+    format!("namespace {:?}: {}", namespace.namespace, jobs::chain(error))
 }

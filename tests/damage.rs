@@ -87,9 +87,34 @@ fn a_damaged_manifest_is_named_and_hides_no_other_backup() {
     stage.run(&["show", &first]).assert_fails(4, &[&first, "hint: "]);
     // Nobody knows what it needs, so nothing goes.
     let third = stage.run(&["now", "export", "-d", "shop", "--keep-last", "1", "--json"]);
-    assert_eq!(third.code, Some(0), "{third:?}");
+    assert_eq!(third.code, Some(3), "{third:?}");
+    assert!(third.stderr.contains("nothing is removed"), "{third:?}");
+    let pruned: serde_json::Value = serde_json::from_str(&third.stdout).unwrap();
+    assert_eq!(pruned["pruned"]["unreadable"].as_array().map(Vec::len), Some(1), "{pruned:#}");
     assert_eq!(stage.objects("manifests").len(), 3);
     let prune = stage.run(&["prune", "--apply", "--keep-last", "1"]);
     assert_eq!(prune.code, Some(4));
     assert_eq!(stage.objects("manifests").len(), 3);
+}
+
+#[test]
+fn a_whole_backup_is_not_removed_in_favour_of_a_damaged_one() {
+    let stage = Stage::new();
+    let whole = stage.export(&["--no-prune"]);
+    let newest = stage.export(&["--no-prune"]);
+    let mut files = stage.objects(&format!("exports/{newest}"));
+    files.sort_by_key(|path| path.metadata().unwrap().len());
+    let largest = files.pop().unwrap();
+    let content = fs::read(&largest).unwrap();
+    fs::remove_file(&largest).unwrap();
+    let prune = ["prune", "--apply", "--keep-last", "1", "--json"];
+    let ran = stage.run(&prune);
+    assert_eq!(ran.code, Some(4), "{ran:?}");
+    let name = largest.file_name().unwrap().to_str().unwrap();
+    assert!(ran.stderr.contains(name) && ran.stderr.contains(&newest), "{ran:?}");
+    assert_eq!(stage.ids(), [whole, newest.clone()]);
+    // What the damaged one lacks is back: now the other may go.
+    fs::write(&largest, content).unwrap();
+    assert_eq!(stage.run(&prune).code, Some(0));
+    assert_eq!(stage.ids(), [newest]);
 }

@@ -41,6 +41,23 @@ fn store_without_a_folder() {
 }
 
 #[test]
+fn old_archive_in_a_bucket() {
+    golden("old_archive_in_a_bucket", &["history", "list", "--from", "s3://bucket/x"], &[], &[]);
+}
+
+#[test]
+fn old_archive_that_is_none() {
+    let files = [("a.txt", "some text"), ("b.txt", "more text")];
+    golden("old_archive_that_is_none", &["history", "search", "--from", "."], &[], &files);
+}
+
+#[test]
+fn search_attributes_of_an_old_archive() {
+    let arguments = ["history", "list", "--from", ".", "--search-attribute", "A=b"];
+    golden("search_attributes_of_an_old_archive", &arguments, &[], &[]);
+}
+
+#[test]
 fn store_of_an_unknown_kind() {
     golden("store_of_an_unknown_kind", &["list", "--store", "gs://bucket"], &[], &[]);
 }

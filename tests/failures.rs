@@ -67,6 +67,58 @@ fn a_missing_database_alone_is_a_failure() {
 }
 
 #[test]
+fn a_mistyped_host_is_settled_by_a_good_run() {
+    let stage = Stage::new();
+    export_through(&stage, 2).assert_fails(1, &["127.0.0.1"]);
+    let failing = stage.run(&["status"]);
+    assert!(
+        failing.stderr.contains("the last export of shop at 127.0.0.1:2 failed"),
+        "{failing:?}"
+    );
+    assert!(failing.stderr.contains("prune --forget"), "{failing:?}");
+    let none = stage.run(&["status", "--group", "nosuch"]);
+    assert!(!none.stderr.contains("127.0.0.1:2"), "{none:?}");
+
+    stage.export(&[]);
+    let good = stage.json(&["status"]);
+    assert_eq!(good["failing"], serde_json::json!([]));
+    assert_eq!(good["settled"][0]["source"], "shop at 127.0.0.1:2");
+    let good = stage.run(&["status"]);
+    assert!(good.code == Some(0) && !good.stderr.contains("error: "), "{good:?}");
+}
+
+#[test]
+fn what_was_mistyped_can_be_forgotten_and_nothing_else() {
+    let stage = Stage::new();
+    let part = stage.run(&["now", "export", "-d", "shop", "-d", "shpo"]);
+    assert_eq!(part.code, Some(3), "{part:?}");
+    let group = stage.json_of(&["status"])["groups"][0]["group"].as_str().unwrap().to_owned();
+    assert!(group.ends_with("/shop+shpo"), "{group}");
+    // So far that part is the only copy.
+    stage
+        .run(&["prune", "--forget", &group, "--apply"])
+        .assert_fails(2, &["no whole backup holds database \"shop\"", "hint: "]);
+    let good = stage.export(&[]);
+    assert_eq!(stage.run(&["status"]).code, Some(1));
+
+    let planned = stage.run(&["prune", "--forget", &group]);
+    assert!(planned.code == Some(0) && planned.stdout.contains("--apply"), "{planned:?}");
+    assert_eq!(stage.ids().len(), 2);
+    let done = stage.json(&["prune", "--forget", &group, "--apply"]);
+    assert_eq!((done["records"].as_array().unwrap().len(), &done["applied"]), (1, &true.into()));
+    assert_eq!(stage.ids(), [good]);
+    let after = stage.run(&["status"]);
+    assert!(after.code == Some(0) && !after.stderr.contains("error: "), "{after:?}");
+
+    let whole = stage.json(&["status"])["groups"][0]["group"].as_str().unwrap().to_owned();
+    stage
+        .run(&["prune", "--forget", &whole, "--apply"])
+        .assert_fails(2, &["has whole backups", "hint: "]);
+    stage.run(&["prune", "--forget", "nosuch"]).assert_fails(2, &["\"nosuch\"", "hint: "]);
+    assert_eq!(stage.ids().len(), 1);
+}
+
+#[test]
 fn a_table_locked_by_ddl_stops_the_export_after_the_lock_timeout() {
     let stage = Stage::new();
     let good = stage.export(&[]);

@@ -139,7 +139,59 @@ fn a_restore_into_a_database_that_is_not_empty_is_refused() {
     stage.export(&[]);
     let ran = stage.run(&["restore", "latest", "--into", &stage.url("shop")]);
     ran.assert_fails(1, &["is not empty", "hint: "]);
-    stage.json(&["restore", "latest", "--into", &stage.url("shop"), "--clean"]);
+    stage.server.createdb("copy").unwrap();
+    stage.server.psql("copy", "CREATE SCHEMA app").unwrap();
+    stage
+        .run(&["restore", "latest", "--into", &stage.url("copy")])
+        .assert_fails(1, &["is not empty"]);
+    stage.json(&["restore", "latest", "--into", &stage.url("copy"), "--clean"]);
+    stage.assert_equal("shop", "copy");
+}
+
+#[test]
+fn the_source_is_overwritten_only_when_told_and_never_while_it_is_in_use() {
+    let stage = Stage::new();
+    stage.export(&[]);
+    stage.server.psql("shop", "CREATE TABLE app.since (a int)").unwrap();
+    let url = stage.url("shop");
+    let before = stage.content("shop");
+    for more in [&["--clean"][..], &["--clean", "--create"]] {
+        let over = [&["restore", "latest", "--into", &url][..], more].concat();
+        stage.run(&over).assert_fails(1, &["is the very one", "--over-source"]);
+        let user = stage.holding("shop", "SET statement_timeout = 0;");
+        let told = [&over[..], &["--over-source"]].concat();
+        stage.run(&told).assert_fails(1, &["in use by 1 session,", "hint: stop what uses it"]);
+        user.finish("");
+    }
+    assert_eq!(stage.content("shop"), before);
+    // A copy is nobody's source, and is not dropped from under its users either.
+    stage.json(&["restore", "latest", "--into", &stage.url("copy"), "--create"]);
+    let user = stage.holding("copy", "SET statement_timeout = 0;");
+    let again = ["restore", "latest", "--into", &stage.url("copy"), "--clean"];
+    stage.run(&again).assert_fails(1, &["\"copy\" is in use by 1 session"]);
+    user.finish("");
+    stage.json(&again);
+
+    stage.json(&["restore", "latest", "--into", &url, "--clean", "--create", "--over-source"]);
+    stage.assert_equal("shop", "copy");
+    let alone = stage.run(&["restore", "latest", "--into", &url, "--over-source"]);
+    assert_eq!(alone.code, Some(2), "{alone:?}");
+    assert!(alone.stderr.contains("  --clean"), "{alone:?}");
+}
+
+#[test]
+fn a_target_that_does_not_exist_or_is_the_servers_own_is_told_how_to_name() {
+    let stage = Stage::new();
+    stage.export(&[]);
+    stage
+        .run(&["restore", "latest", "--into", &stage.url("nowhere")])
+        .assert_fails(1, &["there is no database \"nowhere\" there: add --create"]);
+    for more in [&["--create"][..], &["--clean", "--create"]] {
+        let url = stage.url("postgres");
+        let into = ["restore", "latest", "--database", "shop", "--into", &url];
+        let ran = stage.run(&[&into[..], more].concat());
+        ran.assert_fails(1, &["\"postgres\" is the server's own", "--into names the database"]);
+    }
 }
 
 #[test]
@@ -195,6 +247,7 @@ fn show_and_status_say_what_there_is() {
     let empty = stage.run(&["status"]);
     assert_eq!(empty.code, Some(1));
     assert!(empty.stderr.contains("there is no export yet"), "{empty:?}");
+    assert!(empty.stderr.contains("hint: `aidp-backup now export`"), "{empty:?}");
 
     let id = stage.export(&[]);
     let shown = stage.json(&["show", &id[..12]]);
@@ -227,4 +280,45 @@ fn standard_output_is_data_only() {
     for line in ran.stderr.lines() {
         serde_json::from_str::<Value>(line).unwrap();
     }
+}
+
+#[test]
+fn settings_of_a_database_do_not_change_what_is_restored() {
+    let stage = Stage::empty();
+    stage.server.createdb("odd").unwrap();
+    let run = |database: &str, sql: &str| stage.server.psql(database, sql).unwrap();
+    run("odd", "CREATE TABLE g AS SELECT ARRAY['x', NULL] AS a");
+    run("odd", "ALTER DATABASE odd SET array_nulls = off");
+    run("odd", "ALTER DATABASE odd SET default_transaction_read_only = on");
+    stage.json(&["now", "export", "-d", &stage.url("odd")]);
+    run("postgres", "DROP DATABASE odd");
+    stage.json(&[
+        "restore",
+        "latest",
+        "--database",
+        "odd",
+        "--create",
+        "--into",
+        &stage.url("odd"),
+    ]);
+    assert_eq!(run("odd", "SELECT a[2] IS NULL FROM g").trim(), "t");
+}
+
+#[test]
+fn text_without_an_encoding_does_not_go_into_a_database_with_one() {
+    let stage = Stage::empty();
+    let run = |database: &str, sql: &str| stage.server.psql(database, sql).unwrap();
+    run(
+        "postgres",
+        "CREATE DATABASE raw ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0",
+    );
+    run("raw", "CREATE TABLE g AS SELECT 1 AS id, 'caf' || chr(233) AS a");
+    run("postgres", "CREATE DATABASE encoded ENCODING 'UTF8' TEMPLATE template0");
+    stage.json(&["now", "export", "-d", &stage.url("raw"), "--data", "text"]);
+    let refused = stage.run(&["restore", "latest", "--into", &stage.url("encoded")]);
+    refused.assert_fails(1, &["SQL_ASCII", "UTF8", "--create"]);
+    let tables = "SELECT count(*) FROM pg_class WHERE relname = 'g'";
+    assert_eq!(run("encoded", tables).trim(), "0");
+    stage.json(&["restore", "latest", "--create", "--into", &stage.url("raw_copy")]);
+    assert_eq!(run("raw_copy", "SELECT octet_length(a) FROM g").trim(), "4");
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use harness::minio;
 use harness::proxy::{Direction, Proxy};
+use harness::s3;
+use harness::versitygw::Versitygw;
 use stage::{SHOP_ROWS, Stage};
 
 const BUCKET: &str = "backups";
@@ -113,4 +115,48 @@ fn a_slow_server_is_waited_for() {
     proxy.delay(Duration::from_millis(20));
     let id = stage.export(&[]);
     stage.json(&["verify", &id]);
+}
+
+#[test]
+fn a_server_that_cuts_every_upload_fails_the_export_and_the_next_one_completes() {
+    let (mut stage, server) = stage();
+    let good = stage.export(&[]);
+    stage.server.psql(
+        "shop",
+        "CREATE TABLE public.large AS SELECT md5(i::text) AS what FROM generate_series(1, 60000) i",
+    )
+    .unwrap();
+    let proxy = through_proxy(&mut stage, &server);
+    // Small objects pass; nothing of the table ever does.
+    proxy.cut_each_after(Direction::Up, 100_000);
+    let ran = stage.run(&["now", "export", "-d", "shop"]);
+    ran.assert_fails(1, &["s3://backups/some/prefix", "hint: "]);
+    assert!(proxy.cuts() > 0);
+    assert_eq!(stage.ids(), std::slice::from_ref(&good));
+    let unfinished = server.client().unfinished_uploads(BUCKET, "some/prefix/").unwrap();
+    assert!(unfinished.is_empty(), "{unfinished:?}");
+    proxy.heal();
+    let next = stage.export(&["--keep-last", "9"]);
+    stage.json(&["verify", "--all"]);
+    assert_eq!(stage.ids(), [good, next]);
+}
+
+#[test]
+fn a_server_that_refuses_uploads_fails_the_export_and_can_be_read_all_the_same() {
+    let mut server = s3::Server::<Versitygw>::start().unwrap();
+    server.create_bucket(BUCKET).unwrap();
+    let mut stage = Stage::new();
+    for (name, value) in server.env() {
+        stage.set(name, value);
+    }
+    stage.set("AIDP_BACKUP_STORE", format!("s3://{BUCKET}/some/prefix"));
+    let good = stage.export(&[]);
+    server.restart_with(&[("VGW_READ_ONLY", "true")]).unwrap();
+    let ran = stage.run(&["now", "export", "-d", "shop"]);
+    ran.assert_fails(1, &["AccessDenied", "hint: "]);
+    assert_eq!(stage.ids(), std::slice::from_ref(&good));
+    stage.json(&["verify", &good]);
+    server.restart_with(&[]).unwrap();
+    let next = stage.export(&["--keep-last", "9"]);
+    assert_eq!(stage.ids(), [good, next]);
 }

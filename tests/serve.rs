@@ -21,7 +21,7 @@ fn start(stage: &Stage, arguments: &[&str]) -> Sidecar {
 fn start_with(stage: &Stage, arguments: &[&str]) -> Sidecar {
     let arguments: Vec<&str> = ["serve"].into_iter().chain(arguments.iter().copied()).collect();
     let mut command = stage.command(&arguments);
-    command.env("AIDP_BACKUP_TOKEN", TOKEN);
+    command.env("AIDP_BACKUP_TOKEN", TOKEN).env("AIDP_BACKUP_ARCHIVE_SCHEDULE", "off");
     Sidecar::start(command)
 }
 
@@ -61,7 +61,7 @@ fn a_store_without_backups_gets_one_at_once_and_a_restart_makes_no_second() {
         "aidp_backup_last_rows{task=\"export\",source=\"shop\"} 23000",
         "aidp_backup_last_attempt_success{task=\"export\",source=\"shop\"} 1",
         "aidp_backup_runs_total{task=\"export\",outcome=\"done\"} 1",
-        "aidp_backup_lease_held 0",
+        "aidp_backup_lease_held{lease=\"exports\"} 0",
     ] {
         assert!(metrics.lines().any(|line| line == sample), "{sample}\n{metrics}");
     }
@@ -94,7 +94,8 @@ fn a_job_is_started_by_the_bearer_of_the_token_alone() {
     assert!(sidecar.said.iter().all(|line| !line.contains(TOKEN)));
 
     // Without a token nobody can.
-    let command = stage.command(&["serve", "-d", "shop", "--export-schedule", "off"]);
+    let off = ["--export-schedule", "off", "--archive-schedule", "off"];
+    let command = stage.command(&[&["serve", "-d", "shop"], &off[..]].concat());
     let read_only = Sidecar::start(command);
     let refused = read_only.post(path, Some(TOKEN));
     assert_eq!(refused.status, 403);

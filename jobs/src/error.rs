@@ -79,13 +79,25 @@ pub enum Error {
     #[error("the archive cannot be read whole: {}", several(damage))]
     Unreadable {
         /// Everything that was found, at least one.
-        damage: Vec<Damage>,
+        damage: Vec<crate::history::Lost>,
     },
+    /// An archive that somebody else has written cannot be read.
+    #[error(transparent)]
+    Old(temporal::foreign::Error),
     /// The archive that was just written does not read back.
     #[error("what was stored does not read back as it was written: {}", several(damage))]
     ReadBack {
         /// Everything that was found, at least one.
         damage: Vec<Damage>,
+    },
+    /// The report of a drill is not what was written, or not by whom it should be.
+    #[error("{} is no good evidence", path.display())]
+    Report {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        #[source]
+        source: crate::drill::ReportError,
     },
     /// What was asked for makes no sense.
     #[error("{what}")]
@@ -222,10 +234,16 @@ impl Error {
             {
                 Verdict::Refused
             }
-            Self::Damaged { .. } | Self::Unreadable { .. } => Verdict::Damaged,
+            Self::Report { source: crate::drill::ReportError::Form { .. }, .. } => Verdict::Failed,
+            Self::Damaged { .. } | Self::Unreadable { .. } | Self::Report { .. } => {
+                Verdict::Damaged
+            }
             Self::Temporal(error) if matches!(**error, temporal::Error::Config { .. }) => {
                 Verdict::Refused
             }
+            Self::Old(temporal::foreign::Error::Unknown { .. }) => Verdict::Refused,
+            Self::Old(temporal::foreign::Error::Io { .. }) => Verdict::Failed,
+            Self::Old(_) => Verdict::Damaged,
             Self::Segment { source, .. } if source.is_damage() => Verdict::Damaged,
             Self::AllFailed { first, .. } => match first.verdict() {
                 Verdict::Refused => Verdict::Refused,
@@ -245,6 +263,7 @@ impl Error {
             Self::Vault(error) => error.hint().map(str::to_owned),
             Self::Database { source, .. } => source.hint(),
             Self::Temporal(error) => error.hint(),
+            Self::Old(error) => error.hint().map(str::to_owned),
             Self::Segment { source, .. } => source.hint().map(str::to_owned),
             Self::AllFailed { first, .. } => first.hint(),
             Self::Policy(error) => Some(error.hint()),
@@ -262,6 +281,11 @@ impl Error {
             Self::ReadBack { .. } => {
                 Some("nothing was published; look after the store's disks and run again".into())
             }
+            Self::Report { .. } => Some(
+                "take the document from the store again; evidence that others can change is \
+                 signed with --signing-key-file"
+                    .into(),
+            ),
             Self::Task { .. } => Some("please report this, with the messages before it".into()),
             Self::Local { .. } | Self::Stream { .. } | Self::Cancelled => None,
         };
@@ -277,7 +301,7 @@ impl Error {
 }
 
 /// The first few of several.
-fn several(damage: &[Damage]) -> String {
+fn several(damage: &[impl ToString]) -> String {
     let named: Vec<String> = damage.iter().take(3).map(ToString::to_string).collect();
     match damage.len().saturating_sub(named.len()) {
         0 => named.join(", "),

@@ -35,7 +35,7 @@ pub fn name(source: &str, databases: &[String], selection: &Selection) -> String
 }
 
 /// What retention is told of a backup.
-pub fn candidate(manifest: &Manifest, accepted: bool) -> Candidate {
+pub fn candidate(manifest: &Manifest, accepted: bool, drilled: bool) -> Candidate {
     let tables = || manifest.databases.iter().flat_map(|database| &database.tables);
     let encoding = match (tables().any(|t| t.data == "text"), tables().any(|t| t.data == "binary"))
     {
@@ -52,6 +52,7 @@ pub fn candidate(manifest: &Manifest, accepted: bool) -> Candidate {
         bytes: manifest.databases.iter().map(|d| d.data_bytes).fold(0, u64::saturating_add),
         encoding,
         accepted,
+        drilled,
     }
 }
 

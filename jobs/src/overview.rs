@@ -12,7 +12,7 @@ use vault::manifest::Manifest;
 
 use crate::record::{self, Record};
 use crate::runner::{Job, LEASE, Report, Shared};
-use crate::{Context, Damage, Error, Summary, Verdict};
+use crate::{Context, Damage, Error, Summary, Verdict, archive};
 
 /// Manifests that are read one by one; with more of them unknown all are read.
 const FEW: usize = 4;
@@ -38,8 +38,10 @@ pub struct Overview {
     pub runs: Vec<Record>,
     /// Manifests that cannot be used.
     pub unreadable: Vec<Damage>,
-    /// Who is at work.
+    /// Who is at work on backups.
     pub lease: Option<Held>,
+    /// Who is at work on histories.
+    pub histories_lease: Option<Held>,
     /// Bytes of all objects, when they were added up.
     pub store_bytes: Option<u64>,
 }
@@ -105,13 +107,14 @@ impl Job for Look {
             let listed = store.list("").await.map_err(vault::Error::from)?;
             store_bytes = Some(listed.iter().map(|info| info.size).sum());
         }
-        let observer = context.holder.clone();
+        let held = |name| lease::held(store.clone(), name, context.holder.clone(), context.timing);
         Ok(Overview {
             now: context.clock.now(),
             backups,
             runs: record::all(store.as_ref()).await?,
             unreadable,
-            lease: lease::held(store.clone(), LEASE, observer, context.timing).await?,
+            lease: held(LEASE).await?,
+            histories_lease: held(archive::LEASE).await?,
             store_bytes,
         })
     }

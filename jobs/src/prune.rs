@@ -13,7 +13,10 @@ use vault::Catalogue;
 use vault::lease::Guard;
 
 use crate::runner::{Exclusive, Job, Report, Shared};
-use crate::{Context, Damage, Error, Verdict, accept, group};
+use crate::{Context, Damage, Error, Verdict, accept, group, verify};
+
+/// Objects that are read at the same time before others are removed.
+const VERIFY_JOBS: usize = 2;
 
 /// What is kept, and how long objects without a backup are left alone.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,6 +54,9 @@ pub struct Pruned {
     pub started: BTreeMap<String, DateTime<Utc>>,
     /// Manifests that cannot be used; while there are any, nothing is removed.
     pub unreadable: Vec<Damage>,
+    /// What is wrong with backups in whose favour others were to go: of their groups nothing is
+    /// removed. Only looked for when it is applied.
+    pub damaged: Vec<Damage>,
     /// Objects that no backup names and whose grace time is over.
     pub orphans: u64,
     /// What was done; `None` when it was only planned.
@@ -86,7 +92,11 @@ impl Pruned {
 
 impl Report for Pruned {
     fn verdict(&self) -> Verdict {
-        if self.unreadable.is_empty() { Verdict::Done } else { Verdict::Damaged }
+        if self.unreadable.is_empty() && self.damaged.is_empty() {
+            Verdict::Done
+        } else {
+            Verdict::Damaged
+        }
     }
 }
 
@@ -118,15 +128,18 @@ impl Job for Prune {
             let id = context.catalogue.resolve(wanted).await?;
             accept::put(context.catalogue.store().as_ref(), &id).await?;
         }
-        apply(&self.rules, context, access.guard()).await
+        apply(&self.rules, context, access.guard(), None).await
     }
 }
 
-/// Plans and applies: manifests first, their objects second, then what dead runs left.
+/// Plans and applies: manifests first, their objects second, then what dead runs left. Of a group
+/// something goes only after the newest whole backup that stays was read back, all of it;
+/// `verified` was, just now.
 pub(crate) async fn apply(
     rules: &Rules,
     context: &Context,
     lease: &Guard,
+    verified: Option<&str>,
 ) -> Result<Pruned, Error> {
     let catalogue = &context.catalogue;
     let mut pruned = plan(rules, catalogue, context.clock.now()).await?;
@@ -142,6 +155,7 @@ pub(crate) async fn apply(
         return Ok(pruned);
     }
     context.go_on()?;
+    spare_groups_of_damaged(&mut pruned, context, verified).await?;
     let removals = pruned.removals();
     let removed = catalogue.remove(&removals, lease).await?;
     accept::forget(catalogue.store().as_ref(), &removals).await?;
@@ -157,16 +171,53 @@ pub(crate) async fn apply(
     Ok(pruned)
 }
 
+/// Takes the removals of those groups back whose newest whole backup does not verify.
+async fn spare_groups_of_damaged(
+    pruned: &mut Pruned,
+    context: &Context,
+    verified: Option<&str>,
+) -> Result<(), Error> {
+    let store = context.catalogue.store();
+    for group in pruned.plan.groups.iter_mut().filter(|group| !group.remove.is_empty()) {
+        for kept in &group.keep {
+            let manifest = context.catalogue.load(&kept.id).await?;
+            if !manifest.failed.is_empty() {
+                continue;
+            }
+            if verified == Some(kept.id.as_str()) {
+                break;
+            }
+            let meter = context.progress.begin("verifying what stays");
+            let found =
+                verify::check(store, &manifest, VERIFY_JOBS, &meter, &context.cancel).await?;
+            if !found.damage.is_empty() {
+                tracing::error!(
+                    "nothing of {} is removed: {}, its newest whole backup, is damaged",
+                    group.group,
+                    kept.id
+                );
+                pruned.damaged.extend(found.damage);
+                group.remove.clear();
+            }
+            break;
+        }
+    }
+    Ok(())
+}
+
 async fn plan(rules: &Rules, catalogue: &Catalogue, now: DateTime<Utc>) -> Result<Pruned, Error> {
     rules.policy.check()?;
     let accepted = accept::all(catalogue.store().as_ref()).await?;
+    let drilled = crate::drill::passed(catalogue.store().as_ref()).await?;
     let mut candidates = Vec::new();
     let mut unreadable = Vec::new();
     let mut each = pin!(catalogue.each().await?);
     while let Some((key, manifest)) = each.next().await {
         match manifest {
             Ok(manifest) => {
-                candidates.push(group::candidate(&manifest, accepted.contains(&manifest.id)));
+                let id = &manifest.id;
+                let (accepted, drilled) = (accepted.contains(id), drilled.contains_key(id));
+                candidates.push(group::candidate(&manifest, accepted, drilled));
             }
             Err(error @ vault::Error::Manifest { .. }) => {
                 unreadable.push(Damage::unusable(&key, &error));
@@ -176,7 +227,7 @@ async fn plan(rules: &Rules, catalogue: &Catalogue, now: DateTime<Utc>) -> Resul
     }
     let started = candidates.iter().map(|c| (c.id.clone(), c.time)).collect();
     let plan = retention::plan(&candidates, &rules.policy, now)?;
-    Ok(Pruned { plan, started, unreadable, orphans: 0, applied: None })
+    Ok(Pruned { plan, started, unreadable, damaged: Vec::new(), orphans: 0, applied: None })
 }
 
 fn grace(rules: &Rules) -> TimeDelta {

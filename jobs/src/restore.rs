@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use pgarchive::{TOC_FILE, Toc};
 use postgres::conninfo::ConnInfo;
-use postgres::restore::{ExpectedTable, RestoreOptions, Restored};
+use postgres::restore::{ExpectedTable, Original, RestoreOptions, Restored};
 use postgres::temporal_schema::TemporalCopy;
 use vault::manifest::{Database, Manifest};
 
@@ -26,6 +26,8 @@ pub struct Restore {
     pub target: ConnInfo,
     /// Which database of the backup; all of them when not given.
     pub database: Option<String>,
+    /// Drop what is in the target even if that is the database that the backup was made of.
+    pub over_source: bool,
     /// How.
     pub options: RestoreOptions,
 }
@@ -127,12 +129,23 @@ impl Restore {
 
     /// Where a database goes.
     fn target_of(&self, manifest: &Manifest, database: &Database) -> Result<ConnInfo, Error> {
-        let one = self.database.is_some() || manifest.databases.len() == 1;
+        // A database that failed counts: what --into means must not hang on that.
+        let one = self.database.is_some() || manifest.databases.len() + manifest.failed.len() == 1;
         if one && self.target.names_database() {
             return Ok(self.target.clone());
         }
         let own = self.target.with_database(&database.name);
         own.map_err(|error| Error::database("restore", &database.name, error))
+    }
+
+    /// How a database is restored.
+    fn options(&self, database: &Database) -> RestoreOptions {
+        let source = database.system_identifier.clone().filter(|_| !self.over_source);
+        let protect = source.map(|system_identifier| Original {
+            system_identifier,
+            database: database.name.clone(),
+        });
+        RestoreOptions { protect, ..self.options.clone() }
     }
 
     /// Whether a database could go where it is to go.
@@ -144,7 +157,8 @@ impl Restore {
         target: &ConnInfo,
     ) -> Result<(), Error> {
         let (source, toc) = open(context, manifest, database).await?;
-        let fits = postgres::restore::check(source, toc, target, &self.options);
+        let options = self.options(database);
+        let fits = postgres::restore::check(source, toc, target, &options);
         let fits = tokio::select! {
             biased;
             () = context.cancel.cancelled() => Err(postgres::Error::Cancelled),
@@ -174,21 +188,15 @@ impl Restore {
         let progress = Arc::new(postgres::progress::Progress::default());
         context.progress.follow("restoring", vec![progress.clone()]);
         let cancel = context.cancel.clone();
-        let restored = postgres::restore::restore(
-            source,
-            toc,
-            target,
-            &self.options,
-            &expected,
-            progress,
-            cancel,
-        );
+        let options = self.options(database);
+        let restored =
+            postgres::restore::restore(source, toc, target, &options, &expected, progress, cancel);
         restored.await.map_err(|error| Error::database("restore", &database.name, error))
     }
 }
 
 /// The archive of a database: its files and its table of contents.
-async fn open(
+pub(crate) async fn open(
     context: &Context,
     manifest: &Manifest,
     database: &Database,

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 use vault::lease::{self, Guard};
 
-use crate::record::{self, Record};
+use crate::record::{self, NamespaceRecord, Record};
 use crate::{Context, Error, Verdict};
 
 /// Name of the lease that every job which changes backups takes: one at a time per store.
@@ -36,6 +36,11 @@ pub trait Job: Send + Sync {
         None
     }
 
+    /// The databases that it is to copy, for its record.
+    fn databases(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Does it.
     async fn run(&self, context: &Context, access: &Self::Access) -> Result<Self::Report, Error>;
 }
@@ -48,9 +53,17 @@ pub trait Report: Send {
     fn backup(&self) -> Option<&str> {
         None
     }
+    /// The group of that.
+    fn group(&self) -> Option<&str> {
+        None
+    }
     /// What went wrong though the job did not fail, on one line.
     fn complaint(&self) -> Option<String> {
         None
+    }
+    /// How it stands with each namespace, for a job that is about those.
+    fn namespaces(&self) -> Vec<NamespaceRecord> {
+        Vec::new()
     }
 }
 
@@ -136,6 +149,8 @@ pub struct Outcome<R> {
     pub started: DateTime<Utc>,
     /// When it ended.
     pub finished: DateTime<Utc>,
+    /// What the store had recorded of the run before; `None` when it is not known.
+    pub before: Option<Record>,
     /// What came of it.
     pub result: Result<R, Error>,
 }
@@ -156,15 +171,16 @@ pub async fn run<J: Job>(job: &J, context: &Context) -> Outcome<J::Report> {
     let result = match J::Access::acquire(context, J::LEASE).await {
         Ok(access) => {
             let result = with_access(job, context, &access).await;
-            let outcome = Outcome { job: J::NAME, started, finished: context.clock.now(), result };
+            let finished = context.clock.now();
+            let mut outcome = Outcome { job: J::NAME, started, finished, before: None, result };
             // Still under the lease, so that records of two runs cannot pass each other.
-            keep_record(job, context, &outcome).await;
+            keep_record(job, context, &mut outcome).await;
             access.release().await;
             return outcome;
         }
         Err(error) => Err(error),
     };
-    Outcome { job: J::NAME, started, finished: context.clock.now(), result }
+    Outcome { job: J::NAME, started, finished: context.clock.now(), before: None, result }
 }
 
 /// Runs it until it ends, is told to stop, or loses its access.
@@ -196,12 +212,17 @@ async fn deadline(cancel: &CancellationToken, lost: &CancellationToken) {
     tokio::time::sleep(STOP_WITHIN).await;
 }
 
-/// Leaves word in the store of how it went.
-async fn keep_record<J: Job>(job: &J, context: &Context, outcome: &Outcome<J::Report>) {
+/// Leaves word in the store of how it went, in place of how the run before went.
+async fn keep_record<J: Job>(job: &J, context: &Context, outcome: &mut Outcome<J::Report>) {
     let Some(source) = job.recorded_as() else { return };
-    let record = Record::of(&source, context, outcome);
     let store = context.catalogue.store().as_ref();
-    within_seconds("recording the outcome", record::put(store, &record)).await;
+    let replaced = async {
+        let mut record = Record::of(&source, job.databases(), context, outcome);
+        outcome.before = record::before(store, &record).await?;
+        record.carry(outcome.before.as_ref());
+        record::put(store, &record).await
+    };
+    within_seconds("recording the outcome", replaced).await;
 }
 
 /// Does something that helps the next run but must not hold up or fail this one.

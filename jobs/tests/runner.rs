@@ -139,7 +139,8 @@ async fn a_failed_run_is_recorded_for_status() {
     begun.notified().await;
     cancel.cancel();
     running.await.unwrap();
-    let status = Status { overdue_after: chrono::TimeDelta::hours(26), groups: vec![] };
+    let status =
+        Status { overdue_after: chrono::TimeDelta::hours(26), groups: vec![], histories: None };
     let context = Context { cancel: CancellationToken::new(), ..world.context.clone() };
     let standing = jobs::run(&status, &context).await.result.unwrap();
     assert_eq!(standing.failing.len(), 1);
@@ -151,7 +152,8 @@ async fn a_failed_run_is_recorded_for_status() {
 async fn a_group_is_overdue_when_its_last_good_export_is_too_old() {
     let world = World::new();
     world.backup("2027-01-09T11:00:00Z", 5).await;
-    let job = Status { overdue_after: chrono::TimeDelta::hours(26), groups: vec![] };
+    let job =
+        Status { overdue_after: chrono::TimeDelta::hours(26), groups: vec![], histories: None };
     let fresh = jobs::run(&job, &world.context).await;
     assert_eq!(fresh.verdict(), Verdict::Done);
     world.clock.advance(chrono::TimeDelta::hours(2));
@@ -168,6 +170,7 @@ async fn a_group_is_overdue_when_its_last_good_export_is_too_old() {
 #[tokio::test]
 async fn a_store_without_backups_is_overdue() {
     let world = World::new();
-    let job = Status { overdue_after: chrono::TimeDelta::hours(26), groups: vec![] };
+    let job =
+        Status { overdue_after: chrono::TimeDelta::hours(26), groups: vec![], histories: None };
     assert_eq!(jobs::run(&job, &world.context).await.verdict(), Verdict::Overdue);
 }

@@ -32,4 +32,6 @@ pub struct Candidate {
     pub encoding: Encoding,
     /// Whether an operator has said that its size is right (see [`Shrink`](crate::Shrink)).
     pub accepted: bool,
+    /// Whether it was restored in a drill and found to be right.
+    pub drilled: bool,
 }

@@ -35,6 +35,8 @@ pub enum KeepReason {
     },
     /// Dated after now: a clock was wrong, so it is neither counted nor removed.
     Future,
+    /// The newest of its group that passed a drill.
+    Drilled,
     /// The only one left of its group.
     LastOfGroup,
     /// Pruning of its group is frozen.
@@ -51,6 +53,7 @@ impl fmt::Display for KeepReason {
                 write!(f, "within {}", span(TimeDelta::seconds(*seconds)))
             }
             Self::Future => f.write_str("dated after now"),
+            Self::Drilled => f.write_str("newest that passed a drill"),
             Self::LastOfGroup => f.write_str("last of its group"),
             Self::Frozen => f.write_str("pruning is frozen"),
         }

@@ -19,6 +19,7 @@ fn backup(time: &str) -> Candidate {
         bytes: 100_000,
         encoding: Encoding::Binary,
         accepted: false,
+        drilled: false,
     }
 }
 
@@ -275,4 +276,22 @@ fn a_part_done_backup_does_not_freeze() {
 fn unknown_time_zones_are_refused_by_name() {
     let error = "Europe/Atlantis".parse::<retention::Zone>().unwrap_err();
     assert_eq!(error.to_string(), "no time zone is called \"Europe/Atlantis\"");
+}
+
+#[test]
+fn the_newest_that_passed_a_drill_stays_whatever_the_rules_say() {
+    let mut candidates = daily(20);
+    for old in [0, 3] {
+        candidates[old].drilled = true;
+    }
+    let plan = planned(&candidates, &Policy { last: 2, ..Policy::none() });
+    let newest = candidates.iter().filter(|c| c.drilled).max_by_key(|c| c.time).unwrap();
+    assert_eq!(kept(&plan).len(), 3);
+    let reasons = |id: &str| {
+        plan.groups[0].keep.iter().find(|kept| kept.id == id).map(|kept| kept.reasons.clone())
+    };
+    assert!(reasons(&newest.id).unwrap().contains(&KeepReason::Drilled));
+    let oldest = candidates.iter().filter(|c| c.drilled).min_by_key(|c| c.time).unwrap();
+    assert_eq!(reasons(&oldest.id), None);
+    assert_eq!(KeepReason::Drilled.to_string(), "newest that passed a drill");
 }

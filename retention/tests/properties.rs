@@ -27,6 +27,7 @@ fn random_candidates(rng: &mut StdRng) -> Vec<Candidate> {
                 encoding: [Encoding::Text, Encoding::Binary, Encoding::Mixed]
                     [rng.random_range(0..3)],
                 accepted: rng.random_bool(0.1),
+                drilled: rng.random_bool(0.1),
             }
         })
         .collect()

@@ -80,6 +80,25 @@ pub struct Archive {
     pub keep_histories: Option<Span>,
 }
 
+/// Which archived histories are kept, and how long. The same options as those of [`Archive`].
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Retention of histories")]
+pub struct HistoryRetention {
+    /// Namespaces whose histories expire, `*` stands for any text; may be given several times
+    /// [default: all]
+    #[arg(
+        short,
+        long = "namespace",
+        value_name = "PATTERN",
+        env = "AIDP_BACKUP_NAMESPACE",
+        value_delimiter = ','
+    )]
+    pub namespace: Vec<String>,
+    /// Remove archived histories that closed longer ago than this [default: never]
+    #[arg(long, value_name = "SPAN", env = "AIDP_BACKUP_KEEP_HISTORIES")]
+    pub keep_histories: Option<Span>,
+}
+
 /// How an execution can have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]

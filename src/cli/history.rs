@@ -30,15 +30,21 @@ pub enum HistoryVerb {
     Export(ExportRuns),
     /// What Temporal has and the archive has not, or the archive does not cover
     Gaps(Gaps),
+    /// Archived runs back into a Temporal that can be thrown away, each read back and compared
+    Import(ImportRuns),
 }
 
 /// Which archive is read.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Archived {
-    /// Read this folder instead of the store: an export of Temporal Cloud, or what the server's
-    /// own archival wrote to a file store or to a bucket (copied here)
+    /// Read this folder (or this one exported file) instead of the store: an export of Temporal
+    /// Cloud, or what the server's own archival wrote to a file store or to a bucket (copied here)
     #[arg(long, value_name = "DIR")]
     pub from: Option<PathBuf>,
+    /// With --from: the name that users know for a search attribute that servers archive by its
+    /// database column, such as Keyword02=AidpStage; may be given several times
+    #[arg(long, value_name = "COLUMN=NAME", value_parser = attribute, requires = "from")]
+    pub attribute_alias: Vec<(String, String)>,
     /// Only this namespace; `*` stands for any text
     #[arg(short, long, value_name = "PATTERN")]
     pub namespace: Option<String>,
@@ -131,6 +137,31 @@ pub struct ExportRuns {
     /// Which runs.
     #[command(flatten)]
     pub filter: Filter,
+}
+
+/// `history import`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+An import schedules what follows the close of a run: the Temporal must be one that nobody needs. It \
+says so by a namespace called aidp-backup-throwaway (`temporal operator namespace create -n \
+aidp-backup-throwaway --retention 24h`), nothing may run in it, and it must not be the one that the \
+histories come from. Its configuration needs clusterMetadata.enableGlobalNamespace: true.")]
+pub struct ImportRuns {
+    /// The workflow id; all that the filters mean when not given
+    #[arg(value_name = "WORKFLOW_ID", conflicts_with = "workflow_id")]
+    pub id: Option<String>,
+    /// Only this namespace; `*` stands for any text
+    #[arg(short, long, value_name = "PATTERN")]
+    pub namespace: Option<String>,
+    /// Which runs.
+    #[command(flatten)]
+    pub filter: Filter,
+    /// Import into this namespace, which is made when it is not there [default: of the same name]
+    #[arg(long, value_name = "NAMESPACE")]
+    pub into: Option<String>,
+    /// How the Temporal is reached.
+    #[command(flatten)]
+    pub temporal: Temporal,
 }
 
 /// `history gaps`.

@@ -2,7 +2,9 @@
 
 mod completions;
 mod config;
+mod drill;
 mod fetch;
+mod forget;
 mod history;
 mod list;
 mod man;
@@ -14,15 +16,14 @@ mod show;
 mod status;
 mod verify;
 
-pub use history::CodecError;
-
 use std::sync::Arc;
 
 use jobs::runner::{Job, Report};
 use jobs::{Context, Outcome, Progress, SystemClock};
 use tokio_util::sync::CancellationToken;
-use vault::Catalogue;
+use tracing::Instrument as _;
 use vault::lease::{Holder, Timing};
+use vault::{Catalogue, Requests};
 
 use crate::cli::{Cli, Verb};
 use crate::config::Settings;
@@ -30,6 +31,7 @@ use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::progress::Terminal;
+use crate::report;
 use crate::signals;
 
 /// What every verb is given.
@@ -37,12 +39,19 @@ struct Command {
     settings: Settings,
     output: Output,
     terminal: Terminal,
+    /// Id of this run, by which its messages are found.
+    run: String,
 }
 
 /// Runs the verb of a command line.
-pub async fn run(cli: Cli, settings: Settings, terminal: Terminal) -> Result<Exit, CommandError> {
+pub async fn run(
+    cli: Cli,
+    settings: Settings,
+    terminal: Terminal,
+    run: String,
+) -> Result<Exit, CommandError> {
     let output = Output::new(cli.global.json);
-    let command = Command { settings, output, terminal };
+    let command = Command { settings, output, terminal, run };
     match cli.verb {
         Verb::Now(arguments) => now::run(&command, &arguments).await,
         Verb::Serve(arguments) => serve::run(command, arguments).await,
@@ -54,6 +63,7 @@ pub async fn run(cli: Cli, settings: Settings, terminal: Terminal) -> Result<Exi
         Verb::Fetch(arguments) => fetch::run(&command, &arguments).await,
         Verb::Prune(arguments) => prune::run(&command, &arguments).await,
         Verb::History(arguments) => history::run(&command, &arguments).await,
+        Verb::Drill(arguments) => drill::run(&command, &arguments).await,
         Verb::Config(arguments) => config::run(&command, arguments.verb),
         Verb::Completions(arguments) => completions::run(&command, &arguments),
         Verb::Man => man::run(&command),
@@ -61,20 +71,43 @@ pub async fn run(cli: Cli, settings: Settings, terminal: Terminal) -> Result<Exi
 }
 
 impl Command {
+    /// Says on standard error what helps.
+    fn hint(&self, text: &str) {
+        report::hint(text, self.settings.log_format(), &self.run);
+    }
+
     /// Runs a job as any job is run, with signals and progress, and gives its report and the
     /// exit code that goes with it.
     async fn perform<J: Job>(&self, job: &J) -> Result<(J::Report, Exit), CommandError> {
-        let report = self.attempt(job).await?.result?;
+        self.perform_at(self.settings.store()?, job).await
+    }
+
+    /// The same with another store.
+    async fn perform_at<J: Job>(
+        &self,
+        store: &str,
+        job: &J,
+    ) -> Result<(J::Report, Exit), CommandError> {
+        let report = self.attempt_at(store, job).await?.result?;
         let exit = report.verdict().into();
         Ok((report, exit))
     }
 
     /// The same, and gives whatever came of it.
     async fn attempt<J: Job>(&self, job: &J) -> Result<Outcome<J::Report>, CommandError> {
+        self.attempt_at(self.settings.store()?, job).await
+    }
+
+    async fn attempt_at<J: Job>(
+        &self,
+        store: &str,
+        job: &J,
+    ) -> Result<Outcome<J::Report>, CommandError> {
         let cancel = CancellationToken::new();
         signals::watch(&cancel).map_err(CommandError::Runtime)?;
+        let requests = Requests::default();
         let environment = vault::Environment::of_process();
-        let store = vault::open(self.settings.store()?, &environment).await;
+        let store = vault::open_counted(store, &environment, &requests).await;
         let store = store.map_err(|error| jobs::Error::Vault(error.into()))?;
         let context = Context {
             catalogue: Catalogue::new(store),
@@ -85,8 +118,10 @@ impl Command {
             timing: Timing::default(),
         };
         let shown = self.terminal.show(&context.progress);
-        let outcome = jobs::run(job, &context).await;
+        let span = crate::logging::run_span(&self.run, J::NAME);
+        let outcome = jobs::run(job, &context).instrument(span).await;
         shown.close().await;
+        tracing::debug!("requests to the store: {requests}");
         Ok(outcome)
     }
 }

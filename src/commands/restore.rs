@@ -19,6 +19,7 @@ pub async fn run(command: &Command, arguments: &cli::Restore) -> Result<Exit, Co
         id: arguments.id.clone(),
         target: command.settings.target(arguments)?,
         database: arguments.database.clone(),
+        over_source: arguments.over_source,
         options: RestoreOptions {
             jobs: NonZeroUsize::new(jobs).unwrap_or(NonZeroUsize::MIN),
             prepare: match (arguments.clean, arguments.create) {

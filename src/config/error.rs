@@ -122,6 +122,12 @@ pub enum ConfigError {
         /// Whose.
         name: &'static str,
     },
+    /// Mail cannot be sent so.
+    #[error("[notify.mail] cannot be used: {what}")]
+    Mail {
+        /// Why.
+        what: String,
+    },
     /// A token that could be guessed.
     #[error("the token has {length} characters, less than {least}")]
     Token {
@@ -182,6 +188,7 @@ impl ConfigError {
             Self::CodecServer { .. } => return None,
             Self::Temporal(error) => return error.hint(),
             Self::Namespace => "`*` means all of them".into(),
+            Self::Mail { .. } => "`aidp-backup config example` shows the section".into(),
             Self::DatabaseEntry { .. } | Self::Jobs { .. } | Self::Address { .. } => return None,
         })
     }

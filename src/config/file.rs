@@ -33,6 +33,8 @@ pub struct File {
     pub temporal: Temporal,
     /// What is archived of it.
     pub archive: Archive,
+    /// Drills.
+    pub drill: Drill,
     /// When to worry.
     pub status: Status,
     /// The sidecar.
@@ -186,6 +188,76 @@ pub struct Namespace {
     pub keep: Option<Span>,
 }
 
+/// `[drill]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Drill {
+    /// As the flag.
+    pub signing_key_file: Option<PathBuf>,
+    /// As the flag.
+    pub public_key_file: Option<PathBuf>,
+    /// Restores.
+    pub database: DrillDatabase,
+    /// Imports of histories.
+    pub histories: DrillHistories,
+    /// Replays of histories.
+    pub replay: DrillReplay,
+}
+
+/// `[drill.histories]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DrillHistories {
+    /// As the flag.
+    pub scratch_temporal: Option<String>,
+    /// As the flag.
+    pub scratch_temporal_profile: Option<String>,
+    /// As the flag.
+    pub temporal_server: Option<PathBuf>,
+    /// As the flag.
+    pub sample: Option<crate::cli::HowMany>,
+}
+
+/// `[drill.replay]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DrillReplay {
+    /// The replayer and its arguments.
+    pub command: Vec<String>,
+    /// As the flag.
+    pub sample: Option<crate::cli::HowMany>,
+}
+
+/// `[drill.database]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DrillDatabase {
+    /// As the flag.
+    pub scratch: Option<Secret>,
+    /// As the flag.
+    pub scratch_file: Option<PathBuf>,
+    /// As the flag.
+    pub postgres_bin: Option<PathBuf>,
+    /// As the flag.
+    pub temporal_server: Option<PathBuf>,
+    /// As the flag.
+    pub sample: Option<crate::cli::HowMany>,
+    /// The operator's own checks.
+    pub assertion: Vec<Assertion>,
+}
+
+/// `[[drill.database.assertion]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Assertion {
+    /// What it is called in the evidence.
+    pub name: String,
+    /// In which database.
+    pub database: String,
+    /// SQL that gives one row, which is true.
+    pub sql: String,
+}
+
 /// `[status]`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -206,11 +278,15 @@ pub struct Serve {
     pub token_file: Option<PathBuf>,
     /// As the flag.
     pub grace: Option<Span>,
+    /// Whether archived histories are shown.
+    pub browse: Option<bool>,
     /// When to export.
     pub export: Schedule,
+    /// When to archive.
+    pub archive: Schedule,
 }
 
-/// `[serve.export]`.
+/// `[serve.export]`, `[serve.archive]`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Schedule {
@@ -236,6 +312,10 @@ pub struct Notify {
     pub ping_url: Option<Secret>,
     /// A file that holds it.
     pub ping_url_file: Option<PathBuf>,
+    /// Pinged so for archiving; the other is for exports.
+    pub archive_ping_url: Option<Secret>,
+    /// A file that holds it.
+    pub archive_ping_url_file: Option<PathBuf>,
     /// Told when something breaks or heals, in JSON.
     pub webhook_url: Option<Secret>,
     /// A file that holds it.
@@ -244,6 +324,42 @@ pub struct Notify {
     pub slack_url: Option<Secret>,
     /// A file that holds it.
     pub slack_url_file: Option<PathBuf>,
+    /// The same as mail.
+    pub mail: Option<Mail>,
+}
+
+/// `[notify.mail]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mail {
+    /// `HOST:PORT` of the mail server.
+    pub server: String,
+    /// How the connection is protected.
+    #[serde(default)]
+    pub security: MailSecurity,
+    /// Sender.
+    pub from: String,
+    /// Recipients.
+    pub to: Vec<String>,
+    /// User to log in as.
+    pub user: Option<String>,
+    /// A file with the user's password.
+    pub password_file: Option<PathBuf>,
+    /// A file with certificates to trust in place of the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// How a connection to a mail server is protected.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MailSecurity {
+    /// By STARTTLS, which the server must have.
+    #[default]
+    Starttls,
+    /// By TLS from the first byte.
+    Tls,
+    /// Not at all.
+    None,
 }
 
 /// `[log]`.

@@ -4,6 +4,7 @@
 //! the file and from the defaults, and refuses what makes no sense before anything is touched.
 
 mod archive;
+mod drill;
 mod error;
 mod export;
 mod file;
@@ -17,7 +18,8 @@ use std::path::{Path, PathBuf};
 pub use archive::ArchiveSettings;
 pub use error::ConfigError;
 pub use export::ExportSettings;
-pub use notify::NotifySettings;
+pub use file::MailSecurity;
+pub use notify::{MailSettings, NotifySettings};
 use postgres::conninfo::{ConnInfo, Environment};
 pub use retention::RetentionSettings;
 pub use serve::ServeSettings;
@@ -67,15 +69,25 @@ impl Settings {
         let flag = flags.export.databases.database_file.clone();
         let own = named.unwrap_or_else(|| file::DEFAULT_PATH.into());
         let notify = &self.file.notify;
-        let told = [&notify.ping_url_file, &notify.webhook_url_file, &notify.slack_url_file];
-        let told = told.into_iter().flatten().cloned();
+        let told = [
+            &notify.ping_url_file,
+            &notify.archive_ping_url_file,
+            &notify.webhook_url_file,
+            &notify.slack_url_file,
+        ];
+        let mail = notify.mail.iter().flat_map(|mail| [&mail.password_file, &mail.ca_file]);
+        let told = told.into_iter().chain(mail).flatten().cloned();
         [own].into_iter().chain(token).chain(flag).chain(urls).chain(told).collect()
+    }
+
+    /// Whom to tell.
+    pub fn notify(&self) -> Result<NotifySettings, ConfigError> {
+        NotifySettings::read(&self.file.notify)
     }
 
     /// The sidecar.
     pub fn serve(&self, flags: &cli::Serve) -> Result<ServeSettings, ConfigError> {
-        let notify = NotifySettings::read(&self.file.notify)?;
-        ServeSettings::merge(flags, &self.file.serve, &self.file.retention, notify)
+        ServeSettings::merge(flags, &self.file.serve, &self.file.retention, self.notify()?)
     }
 
     /// Refuses whatever in the file makes no sense, whether the verb needs it or not.
@@ -91,6 +103,8 @@ impl Settings {
         self.archive(&cli::Archive::default())?;
         self.temporal(&cli::Temporal::default(), &cli::Archive::default())?;
         self.verify_jobs(None)?;
+        self.drill_database(&cli::ScratchServer::default())?;
+        self.drill_histories(&cli::DrillHistories::default())?;
         self.restore_jobs(None)?;
         ServeSettings::schedules(&cli::Serve::default(), &self.file.serve, &self.file.retention)?;
         Ok(())
@@ -278,7 +292,11 @@ mod tests {
         let text: String = EXAMPLE
             .lines()
             .map(|line| match line.strip_prefix("# ") {
-                Some(rest) if rest.starts_with("[[") || rest.contains(" = \"") => rest,
+                Some(rest)
+                    if rest.starts_with('[') || rest.contains(" = \"") || rest.contains(" = [") =>
+                {
+                    rest
+                }
                 _ => line,
             })
             .filter(|line| !line.starts_with('`'))
@@ -287,6 +305,7 @@ mod tests {
         assert_eq!(file.database.len(), 2);
         assert_eq!(file.source.as_deref(), Some("aidp-production"));
         assert!(file.retention.keep_within.is_some());
+        assert!(file.notify.mail.is_some());
     }
 
     #[test]

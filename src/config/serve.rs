@@ -31,6 +31,10 @@ pub struct ServeSettings {
     pub grace: Duration,
     /// When to export; `None` when the schedule is off.
     pub export: Option<Agenda>,
+    /// When to archive; `None` when the schedule is off.
+    pub archive: Option<Agenda>,
+    /// Whether archived histories are shown to whoever reaches the page.
+    pub browse: bool,
     /// Whom to tell.
     pub notify: NotifySettings,
 }
@@ -44,49 +48,68 @@ impl ServeSettings {
         notify: NotifySettings,
     ) -> Result<Self, ConfigError> {
         let own = &flags.sidecar;
+        let (export, archive) = Self::schedules(flags, file, retention)?;
         Ok(Self {
             listen: own.listen.or(file.listen).unwrap_or(LISTEN),
             token: token(own, file)?,
             grace: own.grace.or(file.grace).unwrap_or(Span::seconds(15)).duration(),
-            export: Self::schedules(flags, file, retention)?,
+            export,
+            archive,
+            browse: own.browse.or(file.browse).unwrap_or(true),
             notify,
         })
     }
 
-    /// The schedules alone, which can be judged without reading a secret.
+    /// The schedules alone, which can be judged without reading a secret: of exports, and of
+    /// archiving. Each is `None` when it is off.
     pub fn schedules(
         flags: &cli::Serve,
         file: &file::Serve,
         retention: &file::Retention,
-    ) -> Result<Option<Agenda>, ConfigError> {
-        let (own, export) = (&flags.sidecar, &file.export);
-        let text = own.export_schedule.as_deref().or(export.schedule.as_deref());
-        let text = text.unwrap_or("0 2 * * *");
-        let zone = own
-            .schedule_time_zone
-            .as_deref()
-            .or(export.time_zone.as_deref())
-            .or(flags.export.retention.time_zone.as_deref())
-            .or(retention.time_zone.as_deref())
-            .unwrap_or("UTC");
-        // Checked by the one that words the error; the names are the same.
-        zone.parse::<Zone>()?;
-        let zone: Tz = zone.parse().unwrap_or(Tz::UTC);
-        if text == "off" {
-            return Ok(None);
-        }
-        let schedule = Schedule::new(text, zone)
-            .map_err(|source| ConfigError::Schedule { job: "export", source })?;
-        Ok(Some(Agenda {
-            schedule,
-            jitter: own.jitter.or(export.jitter).map_or(TimeDelta::zero(), Span::delta),
-            catch_up: export.catch_up.unwrap_or(true),
-            retries: export.retries.unwrap_or(5),
-            retry_after: export.retry_after.unwrap_or(Span::seconds(300)).delta(),
-            seed: seed(),
-        }))
+    ) -> Result<(Option<Agenda>, Option<Agenda>), ConfigError> {
+        let own = &flags.sidecar;
+        let of_retention = flags.export.retention.time_zone.as_deref();
+        let of_retention = of_retention.or(retention.time_zone.as_deref());
+        let agenda = |usual: Usual,
+                      flag: &Option<String>,
+                      file: &file::Schedule|
+         -> Result<Option<Agenda>, ConfigError> {
+            let text = flag.as_deref().or(file.schedule.as_deref()).unwrap_or(usual.schedule);
+            let zone = own.schedule_time_zone.as_deref().or(file.time_zone.as_deref());
+            let zone = zone.or(of_retention).unwrap_or("UTC");
+            // Checked by the one that words the error; the names are the same.
+            zone.parse::<Zone>()?;
+            let zone: Tz = zone.parse().unwrap_or(Tz::UTC);
+            if text == "off" {
+                return Ok(None);
+            }
+            let schedule = Schedule::new(text, zone)
+                .map_err(|source| ConfigError::Schedule { job: usual.job, source })?;
+            Ok(Some(Agenda {
+                schedule,
+                jitter: own.jitter.or(file.jitter).map_or(TimeDelta::zero(), Span::delta),
+                catch_up: file.catch_up.unwrap_or(true),
+                retries: file.retries.unwrap_or(5),
+                retry_after: file.retry_after.unwrap_or(usual.retry_after).delta(),
+                seed: seed(),
+            }))
+        };
+        let export = agenda(EXPORT, &own.export_schedule, &file.export)?;
+        Ok((export, agenda(ARCHIVE, &own.archive_schedule, &file.archive)?))
     }
 }
+
+/// What a schedule is when nobody says anything.
+struct Usual {
+    job: &'static str,
+    schedule: &'static str,
+    retry_after: Span,
+}
+
+const EXPORT: Usual =
+    Usual { job: "export", schedule: "0 2 * * *", retry_after: Span::seconds(300) };
+const ARCHIVE: Usual =
+    Usual { job: "archive", schedule: "*/10 * * * *", retry_after: Span::seconds(60) };
 
 fn token(flags: &cli::Sidecar, file: &file::Serve) -> Result<Option<Secret>, ConfigError> {
     let environment = Environment::of_process();

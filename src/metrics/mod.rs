@@ -1,14 +1,19 @@
 //! Metrics by Prometheus's names and units, in one place: from what a store knows, and from what
 //! this process has done. What is not known is left out: alerts tell "never" from "old" by it.
 
+mod archive;
+mod drill;
 mod export;
 mod text;
 
 use chrono::{DateTime, Utc};
 use jobs::overview::Kept;
 use jobs::record::Record;
+use vault::lease::Held;
 
+use crate::serve::Task;
 use crate::serve::view::{TaskView, View};
+pub use drill::of_drill;
 pub use export::{push, textfile};
 use text::{Kind, Page};
 
@@ -75,7 +80,12 @@ fn build_info(page: &mut Page) {
 /// Source by source: the newest backup that holds it counts, though another source failed in it.
 fn of_store(page: &mut Page, known: &Known<'_>) {
     let by_task = [("task", known.task)];
-    for source in known.sources {
+    if let Some(record) = known.record.filter(|record| !record.namespaces.is_empty()) {
+        archive::of_record(page, known.task, record);
+    }
+    // Namespaces have no backups.
+    let sources = if known.task == "archive" { &[][..] } else { known.sources };
+    for source in sources {
         let labels = [("task", known.task), ("source", source.as_str())];
         let mut gauge = |name: &str, help: &str, value: f64| {
             page.add(name, Kind::Gauge, help, &labels, value);
@@ -127,7 +137,9 @@ fn of_process(page: &mut Page, task: &TaskView) {
     };
     let counters = &task.counters;
     add("bytes_total", Kind::Counter, "Bytes stored.", counters.bytes as f64);
-    add("rows_total", Kind::Counter, "Rows exported.", counters.rows as f64);
+    if task.task == Task::Export {
+        add("rows_total", Kind::Counter, "Rows exported.", counters.rows as f64);
+    }
     add("retries_total", Kind::Counter, "Attempts after the first.", counters.retries as f64);
     let running = f64::from(u8::from(task.running.is_some()));
     add("run_in_progress", Kind::Gauge, "A run is in progress here.", running);
@@ -144,6 +156,7 @@ fn of_process(page: &mut Page, task: &TaskView) {
             seconds(next.at),
         );
     }
+    archive::of_process(page, counters);
     for outcome in ["done", "failed", "partial", "damaged", "busy", "usage"] {
         let count = counters.runs.get(outcome).copied().unwrap_or(0);
         let labels = [("task", task.name), ("outcome", outcome)];
@@ -161,16 +174,8 @@ fn of_view(page: &mut Page, view: &View) {
     let mut gauge = |name: &str, help: &str, value: f64| {
         page.add(name, Kind::Gauge, help, &[], value);
     };
-    if let Some(overview) = &view.overview {
-        if let Some(bytes) = overview.store_bytes {
-            gauge("store_size_bytes", "Bytes of all objects in the store.", bytes as f64);
-        }
-        let held = f64::from(u8::from(overview.lease.is_some()));
-        gauge("lease_held", "Somebody holds the store's lease.", held);
-        if let Some(lease) = &overview.lease {
-            let help = "Until when the lease is held, unless it is renewed.";
-            gauge("lease_expires_timestamp_seconds", help, seconds(lease.expires));
-        }
+    if let Some(bytes) = view.overview.as_ref().and_then(|overview| overview.store_bytes) {
+        gauge("store_size_bytes", "Bytes of all objects in the store.", bytes as f64);
     }
     if let Some((free, total)) = view.space {
         gauge("store_available_bytes", "Free bytes of the store's file system.", free as f64);
@@ -180,6 +185,21 @@ fn of_view(page: &mut Page, view: &View) {
     gauge("config_last_reload_success", "The newest configuration is in force.", good);
     let help = "When the configuration in force was read.";
     gauge("config_last_reload_timestamp_seconds", help, seconds(view.reload.at));
+    if let Some(overview) = &view.overview {
+        of_lease(page, "exports", overview.lease.as_ref());
+        of_lease(page, "histories", overview.histories_lease.as_ref());
+    }
+}
+
+fn of_lease(page: &mut Page, name: &str, lease: Option<&Held>) {
+    let labels = [("lease", name)];
+    let held = f64::from(u8::from(lease.is_some()));
+    page.add("lease_held", Kind::Gauge, "Somebody holds the lease.", &labels, held);
+    if let Some(lease) = lease {
+        let help = "Until when the lease is held, unless it is renewed.";
+        let name = "lease_expires_timestamp_seconds";
+        page.add(name, Kind::Gauge, help, &labels, seconds(lease.expires));
+    }
 }
 
 fn seconds(time: DateTime<Utc>) -> f64 {

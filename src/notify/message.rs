@@ -32,7 +32,11 @@ pub fn lines(job: &str, ended: &Ended) -> String {
             output::counted(ended.rows, "row"),
             output::bytes(ended.bytes)
         ),
-        (None, None) => format!("{job} is done, in {took}"),
+        (None, None) => format!(
+            "{job} is done: {} archived, {} stored, in {took}",
+            output::counted(ended.archived.values().sum(), "run"),
+            output::bytes(ended.bytes)
+        ),
         (Some(error), _) => {
             let hint = ended.hint.as_ref().map(|hint| format!("\nhint: {hint}"));
             format!("error: {error}{}", hint.unwrap_or_default())

@@ -1,5 +1,6 @@
 //! Telling people: a heartbeat for each run, and a message when it breaks and when it heals.
 
+mod mail;
 mod message;
 
 use std::collections::BTreeSet;
@@ -46,9 +47,14 @@ impl Notifier {
         Self { broken: self.broken.clone(), ..Self::new(settings) }
     }
 
+    /// A job is known to be broken, and whoever is to be told has been.
+    pub fn recall(&mut self, job: &'static str) {
+        self.broken.insert(job);
+    }
+
     /// A run has begun.
-    pub fn started(&mut self, _job: &'static str) {
-        self.ping("/start", String::new());
+    pub fn started(&mut self, job: &'static str) {
+        self.ping(job, "/start", String::new());
     }
 
     /// A run has ended.
@@ -59,7 +65,7 @@ impl Notifier {
             Verdict::Done => true,
             _ => false,
         };
-        self.ping(if good { "" } else { "/fail" }, message::lines(job, ended));
+        self.ping(job, if good { "" } else { "/fail" }, message::lines(job, ended));
         let change = match good {
             true if self.broken.remove(job) => Change::Healed,
             false if self.broken.insert(job) => Change::Broke,
@@ -70,7 +76,11 @@ impl Notifier {
             self.post(url, "webhook", Body::Json(message::webhook(job, ended, change, &text)));
         }
         if let Some(url) = self.settings.slack.clone() {
-            self.post(url, "Slack message", Body::Json(serde_json::json!({ "text": text })));
+            let body = Body::Json(serde_json::json!({ "text": text.clone() }));
+            self.post(url, "Slack message", body);
+        }
+        if let Some(settings) = self.settings.mail.clone() {
+            self.send("mail", move || mail::send(settings.clone(), text.clone()));
         }
     }
 
@@ -82,8 +92,12 @@ impl Notifier {
         }
     }
 
-    fn ping(&mut self, suffix: &str, text: String) {
-        if let Some(url) = &self.settings.ping {
+    fn ping(&mut self, job: &'static str, suffix: &str, text: String) {
+        let url = match job {
+            "archive" => &self.settings.archive_ping,
+            _ => &self.settings.ping,
+        };
+        if let Some(url) = url {
             let url = Secret::new(format!("{}{suffix}", url.expose().trim_end_matches('/')));
             self.post(url, "ping", Body::Text(text));
         }
@@ -91,21 +105,33 @@ impl Notifier {
 
     fn post(&mut self, url: Secret, what: &'static str, body: Body) {
         let Some(client) = self.client.clone() else { return };
+        self.send(what, move || {
+            let request = client.post(url.expose());
+            let request = match &body {
+                Body::Text(text) => request.body(text.clone()),
+                Body::Json(json) => request.json(json),
+            };
+            async move {
+                let sent = request.send().await.and_then(reqwest::Response::error_for_status);
+                sent.map(drop).map_err(http_client::blame)
+            }
+        });
+    }
+
+    /// Tries a few times, and says so when none of them went well.
+    fn send<F>(&mut self, what: &'static str, attempt: impl Fn() -> F + Send + 'static)
+    where
+        F: Future<Output = Result<(), String>> + Send,
+    {
         while self.sending.try_join_next().is_some() {}
         self.sending.spawn(async move {
-            for attempt in 0..ATTEMPTS {
-                let request = client.post(url.expose());
-                let request = match &body {
-                    Body::Text(text) => request.body(text.clone()),
-                    Body::Json(json) => request.json(json),
-                };
-                let sent = request.send().await.and_then(reqwest::Response::error_for_status);
-                match sent {
-                    Ok(_) => return,
-                    Err(error) if attempt + 1 == ATTEMPTS => {
-                        tracing::warn!("cannot send a {what}: {}", http_client::blame(error));
+            for number in 0..ATTEMPTS {
+                match attempt().await {
+                    Ok(()) => return,
+                    Err(error) if number + 1 == ATTEMPTS => {
+                        tracing::warn!("cannot send a {what}: {error}");
                     }
-                    Err(_) => tokio::time::sleep(PAUSE * (1 << attempt)).await,
+                    Err(_) => tokio::time::sleep(PAUSE * (1 << number)).await,
                 }
             }
         });

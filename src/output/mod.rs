@@ -58,6 +58,17 @@ impl Output {
     }
 }
 
+/// One document on one line, without a line feed; quicker than [`document`] for many.
+pub fn document_line(body: &impl Serialize) -> Result<String, CommandError> {
+    let not_json = |error: serde_json::Error| CommandError::Output(io::Error::other(error));
+    let fields = serde_json::to_string(body).map_err(not_json)?;
+    Ok(match fields.strip_prefix('{') {
+        Some("}") => format!("{{\"version\":{VERSION}}}"),
+        Some(fields) => format!("{{\"version\":{VERSION},{fields}"),
+        None => format!("{{\"version\":{VERSION},\"value\":{fields}}}"),
+    })
+}
+
 fn document(body: &impl Serialize) -> Result<Value, CommandError> {
     let not_json = |error: serde_json::Error| CommandError::Output(io::Error::other(error));
     let mut document = serde_json::Map::new();

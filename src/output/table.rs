@@ -5,6 +5,8 @@
 pub struct Table {
     rows: Vec<Vec<String>>,
     right: Vec<bool>,
+    /// Of what was printed already.
+    widths: Vec<usize>,
 }
 
 impl Table {
@@ -12,7 +14,8 @@ impl Table {
     pub fn new(headline: &[&str]) -> Self {
         let right = headline.iter().map(|name| name.starts_with('>')).collect();
         let names = headline.iter().map(|name| name.trim_start_matches('>').to_owned());
-        Self { rows: vec![names.collect()], right }
+        let widths = vec![0; headline.len()];
+        Self { rows: vec![names.collect()], right, widths }
     }
 
     /// Adds a row with a cell for each column.
@@ -25,13 +28,31 @@ impl Table {
         self.rows.len() == 1
     }
 
+    /// Rows that are held.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The rows so far, which are then held no longer: for tables of any length. Columns never
+    /// become narrower.
+    pub fn take(&mut self) -> String {
+        self.widths = self.widths();
+        let text = self.render();
+        self.rows.clear();
+        text
+    }
+
+    fn widths(&self) -> Vec<usize> {
+        let width = |(column, least): (usize, &usize)| {
+            let cells = self.rows.iter().filter_map(|row| row.get(column));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0).max(*least)
+        };
+        self.widths.iter().enumerate().map(width).collect()
+    }
+
     /// The table as lines, without blanks at their ends.
     pub fn render(&self) -> String {
-        let width = |column: usize| {
-            let cells = self.rows.iter().filter_map(|row| row.get(column));
-            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-        };
-        let widths: Vec<usize> = (0..self.right.len()).map(width).collect();
+        let widths = self.widths();
         let mut text = String::new();
         for row in &self.rows {
             let mut line = String::new();
@@ -50,6 +71,16 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::Table;
+
+    #[test]
+    fn a_table_goes_on_as_it_began() {
+        let mut table = Table::new(&["id", ">size"]);
+        table.row(["long".into(), "10 B".into()]);
+        assert_eq!(table.take(), "id    size\nlong  10 B\n");
+        table.row(["a".into(), "1 B".into()]);
+        assert_eq!(table.take(), "a      1 B\n");
+        assert_eq!(table.take(), "");
+    }
 
     #[test]
     fn columns_are_aligned() {

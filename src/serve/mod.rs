@@ -31,7 +31,7 @@ use crate::error::CommandError;
 use engine::{Engine, Request};
 pub use error::ServeError;
 use setup::Setup;
-pub use task::ScheduledJob;
+pub use task::{ScheduledJob, Task};
 use ticker::Ticker;
 use watch::Contents;
 

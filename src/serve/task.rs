@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use jobs::Context;
+use jobs::archive::Archive;
 use jobs::export::Export;
 use jobs::overview::{Kept, Overview};
 use jobs::record::Record;
@@ -20,16 +21,19 @@ use crate::wanted;
 pub enum Task {
     /// Databases to a backup.
     Export,
+    /// Histories of closed executions to the archive.
+    Archive,
 }
 
 impl Task {
     /// Every kind, in the order in which they are shown.
-    pub const ALL: [Self; 1] = [Self::Export];
+    pub const ALL: [Self; 2] = [Self::Export, Self::Archive];
 
     /// Its name, in addresses, metrics and messages.
     pub fn name(self) -> &'static str {
         match self {
             Self::Export => "export",
+            Self::Archive => "archive",
         }
     }
 
@@ -37,6 +41,7 @@ impl Task {
     pub fn agenda(self, settings: &ServeSettings) -> Option<Agenda> {
         match self {
             Self::Export => settings.export.clone(),
+            Self::Archive => settings.archive.clone(),
         }
     }
 
@@ -48,6 +53,10 @@ impl Task {
     ) -> Result<Box<dyn ScheduledJob>, ConfigError> {
         match self {
             Self::Export => Ok(Box::new(wanted::export(settings, &flags.export)?)),
+            Self::Archive => {
+                let (temporal, archive) = (&flags.temporal, &flags.archive);
+                Ok(Box::new(wanted::archive(settings, temporal, archive, &flags.export)?))
+            }
         }
     }
 }
@@ -57,8 +66,8 @@ impl Task {
 pub trait ScheduledJob: Send + Sync {
     /// Runs it, as any job is run.
     async fn perform(&self, context: &Context) -> Ended;
-    /// What it is about, such as database names; one series of metrics each.
-    fn sources(&self) -> Vec<String>;
+    /// What it is about: databases, namespaces; one series of metrics each.
+    fn sources(&self, overview: Option<&Overview>) -> Vec<String>;
     /// The record of its last run.
     fn record<'a>(&self, overview: &'a Overview) -> Option<&'a Record>;
     /// The backups it made, oldest first.
@@ -67,19 +76,58 @@ pub trait ScheduledJob: Send + Sync {
     fn last_success(&self, overview: &Overview) -> Option<DateTime<Utc>>;
 }
 
+/// The record of a job's last run.
+fn recorded<'a, J: Job>(job: &J, overview: &'a Overview) -> Option<&'a Record> {
+    let source = job.recorded_as()?;
+    overview.runs.iter().find(|record| record.job == J::NAME && record.source == source)
+}
+
+#[async_trait]
+impl ScheduledJob for Archive {
+    async fn perform(&self, context: &Context) -> Ended {
+        let outcome = jobs::run(self, context).await;
+        if let Ok(archived) = &outcome.result {
+            wanted::complain(archived, 0);
+        }
+        Ended::archive(&outcome)
+    }
+
+    /// The namespaces of the last run; before that those that are named one by one.
+    fn sources(&self, overview: Option<&Overview>) -> Vec<String> {
+        let record = overview.and_then(|overview| self.record(overview));
+        let known = record.map(|record| record.namespaces.as_slice()).unwrap_or_default();
+        if known.is_empty() {
+            let exact = self.namespaces.iter().filter_map(|rule| rule.pattern.exact());
+            return exact.map(str::to_owned).collect();
+        }
+        known.iter().map(|namespace| namespace.namespace.clone()).collect()
+    }
+
+    fn record<'a>(&self, overview: &'a Overview) -> Option<&'a Record> {
+        recorded(self, overview)
+    }
+
+    fn backups<'a>(&self, _: &'a Overview) -> Vec<&'a Kept> {
+        Vec::new()
+    }
+
+    fn last_success(&self, overview: &Overview) -> Option<DateTime<Utc>> {
+        self.record(overview).filter(|record| record.done).map(|record| record.started)
+    }
+}
+
 #[async_trait]
 impl ScheduledJob for Export {
     async fn perform(&self, context: &Context) -> Ended {
         Ended::export(&jobs::run(self, context).await)
     }
 
-    fn sources(&self) -> Vec<String> {
+    fn sources(&self, _: Option<&Overview>) -> Vec<String> {
         self.databases.iter().map(|info: &ConnInfo| info.database().to_owned()).collect()
     }
 
     fn record<'a>(&self, overview: &'a Overview) -> Option<&'a Record> {
-        let source = self.recorded_as()?;
-        overview.runs.iter().find(|record| record.job == Self::NAME && record.source == source)
+        recorded(self, overview)
     }
 
     fn backups<'a>(&self, overview: &'a Overview) -> Vec<&'a Kept> {

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use jobs::overview::{Kept, Overview};
-use jobs::record::Record;
+use jobs::record::{NamespaceRecord, Record};
 use jobs::{Progress, Verdict};
+use vault::Catalogue;
 
 use super::agenda::{Due, Why};
+use super::task::Task;
 use crate::ended::Ended;
 use crate::secret::Secret;
 
@@ -17,6 +19,8 @@ use crate::secret::Secret;
 pub struct View {
     /// Where backups are kept.
     pub store: String,
+    /// The same, for whoever reads histories in it.
+    pub catalogue: Catalogue,
     /// What was last seen there.
     pub overview: Option<Arc<Overview>>,
     /// Why it could not be looked at, when the last look failed.
@@ -33,6 +37,8 @@ pub struct View {
     pub stopping: bool,
     /// Lets its bearer start jobs.
     pub token: Option<Secret>,
+    /// Whether archived histories are shown.
+    pub browse: bool,
 }
 
 /// Something that does not work.
@@ -60,6 +66,8 @@ pub struct Reload {
 /// A job.
 #[derive(Debug, Clone)]
 pub struct TaskView {
+    /// Which.
+    pub task: Task,
     /// Its name.
     pub name: &'static str,
     /// Its schedule, and the zone of that.
@@ -83,6 +91,8 @@ pub struct TaskView {
 /// A run in progress.
 #[derive(Debug, Clone)]
 pub struct Running {
+    /// Its id, by which its messages are found.
+    pub run: String,
     /// Why it was started.
     pub why: Why,
     /// When.
@@ -100,6 +110,8 @@ pub struct Counters {
     pub bytes: u64,
     /// Rows exported.
     pub rows: u64,
+    /// Runs archived, by namespace.
+    pub archived: BTreeMap<String, u64>,
     /// Attempts after the first.
     pub retries: u64,
 }
@@ -110,6 +122,9 @@ impl Counters {
         *self.runs.entry(outcome(ended.verdict)).or_default() += 1;
         self.bytes += ended.bytes;
         self.rows += ended.rows;
+        for (namespace, runs) in &ended.archived {
+            *self.archived.entry(namespace.clone()).or_default() += runs;
+        }
         self.retries += u64::from(why == Why::Retry);
     }
 }
@@ -130,6 +145,11 @@ impl TaskView {
     /// The newest whole backup.
     pub fn last_good(&self) -> Option<&Kept> {
         self.backups.iter().rev().find(|kept| kept.summary.failed.is_empty())
+    }
+
+    /// How it stands with each namespace, for the archive.
+    pub fn namespaces(&self) -> &[NamespaceRecord] {
+        self.record.as_ref().map(|record| record.namespaces.as_slice()).unwrap_or_default()
     }
 
     /// The oldest whole backup.

@@ -42,7 +42,8 @@ impl Sidecar {
         });
         let mut sidecar = Self { child, lines, address: String::new(), said: Vec::new() };
         let line = sidecar.says("listening on http://");
-        sidecar.address = line.split("http://").nth(1).unwrap().trim_end_matches('/').to_owned();
+        let address = line.split("http://").nth(1).unwrap();
+        sidecar.address = address.split('/').next().unwrap().to_owned();
         sidecar
     }
 
@@ -97,9 +98,16 @@ impl Sidecar {
 
     /// The state of the export, once `is` is true of it.
     pub fn export_when(&self, is: impl Fn(&Value) -> bool) -> Value {
+        self.job_when("export", is)
+    }
+
+    /// The state of a job, once `is` is true of it.
+    pub fn job_when(&self, name: &str, is: impl Fn(&Value) -> bool) -> Value {
         let until = Instant::now() + LIMIT;
         loop {
-            let job = self.status()["jobs"][0].clone();
+            let status = self.status();
+            let jobs = status["jobs"].as_array().unwrap();
+            let job = jobs.iter().find(|job| job["job"] == name).unwrap().clone();
             if is(&job) {
                 return job;
             }
@@ -180,4 +188,72 @@ fn answer(mut stream: TcpStream) -> Option<(String, String)> {
     stream.write_all(yes).ok()?;
     let what = first.split(' ').take(2).collect::<Vec<_>>().join(" ");
     Some((what, String::from_utf8(body).ok()?))
+}
+
+/// A mail server that takes everything, without TLS.
+pub struct MailServer {
+    pub address: String,
+    heard: Receiver<String>,
+}
+
+impl MailServer {
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let (send, heard) = mpsc::channel();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                if let Ok(Some(mail)) = take_mail(stream)
+                    && send.send(mail).is_err()
+                {
+                    break;
+                }
+            }
+        });
+        Self { address, heard }
+    }
+
+    /// The next mail, envelope and all.
+    pub fn hears(&self) -> String {
+        self.heard.recv_timeout(LIMIT).unwrap()
+    }
+
+    /// A mail that has come already.
+    pub fn heard(&self) -> Option<String> {
+        self.heard.try_recv().ok()
+    }
+}
+
+/// One conversation by RFC 5321; `None` when no mail came of it.
+fn take_mail(mut stream: TcpStream) -> std::io::Result<Option<String>> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let (mut all, mut in_data, mut taken) = (String::new(), false, false);
+    write!(stream, "220 here\r\n")?;
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 {
+            return Ok(taken.then_some(all));
+        }
+        all.push_str(&line);
+        let word = line.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
+        if in_data {
+            in_data = line.trim_end() != ".";
+            if !in_data {
+                taken = true;
+                write!(stream, "250 taken\r\n")?;
+            }
+            continue;
+        }
+        match word.as_str() {
+            "DATA" => {
+                in_data = true;
+                write!(stream, "354 go on\r\n")?;
+            }
+            "QUIT" => {
+                write!(stream, "221 bye\r\n")?;
+                return Ok(taken.then_some(all));
+            }
+            _ => write!(stream, "250 yes\r\n")?,
+        }
+    }
 }

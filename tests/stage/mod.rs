@@ -2,6 +2,8 @@
 //! folder, and the command as an operator types it.
 #![allow(dead_code)] // Each test file uses its share of it.
 
+pub mod served;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -145,6 +147,13 @@ impl Stage {
         let ran = self.run(&arguments);
         assert_eq!(ran.code, Some(0), "{arguments:?}: {ran:?}");
         serde_json::from_str(&ran.stdout).unwrap()
+    }
+
+    /// Runs a command, however it ends, and gives its JSON.
+    pub fn json_of(&self, arguments: &[&str]) -> Value {
+        let arguments: Vec<&str> = arguments.iter().copied().chain(["--json"]).collect();
+        let ran = self.run(&arguments);
+        serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
     }
 
     /// Exports `shop` and gives the backup's identity.

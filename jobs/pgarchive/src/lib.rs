@@ -20,7 +20,7 @@ mod stream;
 mod toc;
 
 pub use codec::{Codec, Compression};
-pub use copy::{CopyFormat, CopySummary, RowCounter, RowDigest, TEXT_COPY_TRAILER};
+pub use copy::{CopyFormat, CopySummary, Field, Fields, RowCounter, RowDigest, TEXT_COPY_TRAILER};
 pub use decode::decode_stream;
 pub use dir_source::DirSource;
 pub use entry::{Blank, Blanks, CatalogId, DumpId, Entry, Section};

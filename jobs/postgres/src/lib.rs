@@ -9,6 +9,7 @@ pub mod catalog;
 pub mod conninfo;
 mod error;
 pub mod export;
+pub mod inspect;
 pub mod lock;
 mod message;
 pub mod plan;

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use temporal::Namespace;
 use temporal::connect::Connection;
 use vault::lease::Guard;
-use vault::window::{Window, Windows};
+use vault::window::{Window, WindowListing, Windows};
 
 use super::listing::{Listing, SLICE};
 use super::plan::{self, Interval, WindowLimits, microsecond};
@@ -36,29 +36,43 @@ impl Task<'_> {
     /// Archives it. What was published before a failure stays, and is in the report; an error of
     /// the store, of the lease or a request to stop ends the whole run.
     pub(super) async fn run(self) -> Result<(ArchivedNamespace, Option<Error>), Error> {
-        let mut done =
-            ArchivedNamespace { namespace: self.namespace.name.clone(), ..Default::default() };
-        match self.archive(&mut done).await {
-            Ok(()) => Ok((done, None)),
+        let mut done = ArchivedNamespace {
+            namespace: self.namespace.name.clone(),
+            retention_seconds: Some(self.namespace.retention.num_seconds()),
+            ..Default::default()
+        };
+        // What is archived already: every window of this namespace that counts.
+        let (name, id) = (&self.namespace.name, &self.namespace.id);
+        let mut listing = self.windows.of_namespace(name, id).await?;
+        let failure = match self.archive(&mut done, &mut listing).await {
+            Ok(()) => None,
             Err(error) if error.is_of_the_store() || matches!(error, Error::Cancelled) => {
-                Err(error)
+                return Err(error);
             }
-            Err(error) => Ok((done, Some(error))),
-        }
+            Err(error) => Some(error),
+        };
+        // However that went: what is covered, and what is not and goes soon.
+        let failure = match self.look(&mut done, &listing).await {
+            Ok(()) => failure,
+            Err(error) => failure.or(Some(error)),
+        };
+        Ok((done, failure))
     }
 
-    async fn archive(&self, done: &mut ArchivedNamespace) -> Result<(), Error> {
-        // What is archived already: every window of this namespace that counts.
+    async fn archive(
+        &self,
+        done: &mut ArchivedNamespace,
+        listing: &mut WindowListing,
+    ) -> Result<(), Error> {
         let filter = self.rule.filter()?;
-        let name = &self.namespace.name;
-        let mut listing = self.windows.of_namespace(name, &self.namespace.id).await?;
         for damaged in &listing.damaged {
             tracing::error!(
                 "{}; what it covered is archived again, as far as Temporal still has it",
                 crate::chain(&damaged.error)
             );
         }
-        if let Some(interval) = self.interval().await? {
+        let interval = self.interval().await?;
+        if let Some(interval) = interval.filter(|interval| !interval.is_empty()) {
             // What no window covers, oldest first: that is what Temporal deletes next.
             let covered = match self.job.full {
                 true => Vec::new(),
@@ -75,24 +89,37 @@ impl Task<'_> {
         }
 
         self.context.go_on()?;
-        done.joined = compact::join(self, &mut listing).await?;
+        done.joined = compact::join(self, listing).await?;
         if self.job.prune
             && let Some(keep) = self.rule.keep
         {
-            done.removed = expire::apply(self, keep, &mut listing.windows).await?;
+            let reached = interval.map(|interval| interval.to + self.job.settle);
+            done.removed = expire::apply(self, keep, reached, &mut listing.windows).await?;
         }
+        Ok(())
+    }
+
+    /// How far the archive reaches, and what it lacks.
+    async fn look(
+        &self,
+        done: &mut ArchivedNamespace,
+        listing: &WindowListing,
+    ) -> Result<(), Error> {
+        let filter = self.rule.filter()?;
         let covered = coverage(&listing.windows, &filter);
-        done.covered_until = covered.first().map(|first| first.to);
         let (now, warning) = (self.context.clock.now(), self.job.expiry_warning);
+        done.covered_until = covered.first().map(|first| first.to);
+        done.gaps = outlook::gaps(&self.rule, &covered, now).len() as u64;
         let expiring =
             outlook::expiring(self.connection, &self.namespace, &self.rule, &covered, now, warning);
         done.expiring = expiring.await?;
         done.expiring_within_seconds = outlook::within(&self.namespace, warning).num_seconds();
+        done.looked = true;
         Ok(())
     }
 
     /// What is to be archived: from the beginning, or what retention keeps, to the moment up to
-    /// which visibility can be trusted to have listed everything. `None` when there is nothing to
+    /// which visibility can be trusted to have listed everything; it may be empty. `None` when there is nothing to
     /// tell the server's time by, and so nothing to archive.
     async fn interval(&self) -> Result<Option<Interval>, Error> {
         let ours = self.context.clock.now();
@@ -102,9 +129,9 @@ impl Task<'_> {
         let theirs = self.connection.server_now(&self.namespace).await.map_err(Error::temporal)?;
         let Some(theirs) = theirs else { return Ok(None) };
         let now = ours.min(theirs.at_least + self.job.overlap / 2);
-        let from = self.rule.keep.map_or(epoch(), |keep| microsecond(now - keep));
-        let interval = Interval { from, to: microsecond(now - self.job.settle) };
-        Ok((!interval.is_empty()).then_some(interval))
+        let oldest = self.rule.keep.and_then(|keep| now.checked_sub_signed(keep));
+        let from = oldest.map_or(epoch(), microsecond);
+        Ok(Some(Interval { from, to: microsecond(now - self.job.settle) }))
     }
 
     /// Archives one part, slice by slice, window by window.

@@ -4,11 +4,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use temporal::connect::Connection;
 use temporal::{Namespace, query};
-use vault::window::Windows;
+use vault::window::{Window, Windows};
 
 use super::plan::{self, Interval, microsecond};
 use super::{NamespaceRule, choose, epoch, namespace};
 use crate::Error;
+use crate::history::gaps::Uncovered;
 
 /// Histories that are not archived and that Temporal deletes soon.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -47,6 +48,18 @@ pub(super) async fn expiring(
     Ok(expiring)
 }
 
+/// What lies between windows and no window covers; what is younger than all of them is only not
+/// archived yet.
+pub(super) fn gaps(
+    rule: &NamespaceRule,
+    covered: &[Interval],
+    now: DateTime<Utc>,
+) -> Vec<Interval> {
+    let from = rule.keep.map_or(epoch(), |keep| microsecond(now - keep));
+    let to = covered.last().map_or(from, |last| last.to).min(microsecond(now));
+    plan::uncovered(Interval { from, to }, covered, TimeDelta::zero())
+}
+
 /// The warning time of a namespace: at most half its retention, else what closed a moment ago
 /// would always be about to expire.
 pub(super) fn within(namespace: &Namespace, warning: TimeDelta) -> TimeDelta {
@@ -64,13 +77,38 @@ pub async fn outlook(
     let mut outlook = Vec::new();
     for (namespace, rule) in choose(connection, rules).await?.namespaces {
         let published = windows.of_namespace(&namespace.name, &namespace.id).await?;
-        let covered = namespace::coverage(&published.windows, &rule.filter()?);
-        outlook.push(Expiring {
-            histories: expiring(connection, &namespace, &rule, &covered, now, warning).await?,
-            within_seconds: within(&namespace, warning).num_seconds(),
-            covered_until: covered.first().map(|first| first.to),
-            namespace: namespace.name,
-        });
+        let published = &published.windows;
+        outlook.push(of_namespace(connection, namespace, &rule, published, now, warning).await?);
     }
     Ok(outlook)
+}
+
+/// The same for one namespace, whose windows are known.
+pub(crate) async fn of_namespace(
+    connection: &Connection,
+    namespace: Namespace,
+    rule: &NamespaceRule,
+    published: &[Window],
+    now: DateTime<Utc>,
+    warning: TimeDelta,
+) -> Result<Expiring, Error> {
+    let covered = namespace::coverage(published, &rule.filter()?);
+    Ok(Expiring {
+        histories: expiring(connection, &namespace, rule, &covered, now, warning).await?,
+        within_seconds: within(&namespace, warning).num_seconds(),
+        covered_until: covered.first().map(|first| first.to),
+        namespace: namespace.name,
+    })
+}
+
+/// What windows cover of a namespace under a rule: the end of what is covered without a hole, and
+/// the holes behind it.
+pub(crate) fn coverage(
+    published: &[Window],
+    rule: &NamespaceRule,
+) -> Result<(Option<DateTime<Utc>>, Vec<Uncovered>), Error> {
+    let covered = namespace::coverage(published, &rule.filter()?);
+    let holes = covered.iter().zip(covered.iter().skip(1));
+    let holes = holes.map(|(before, after)| Uncovered { from: before.to, to: after.from });
+    Ok((covered.first().map(|first| first.to), holes.collect()))
 }

@@ -5,6 +5,9 @@ use std::future::Future;
 
 use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};
 
+#[cfg(test)]
+mod properties;
+
 /// A half-open interval of close times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Interval {

@@ -5,6 +5,7 @@ use serde::Serialize;
 use temporal::connect::Calls;
 use vault::window::Gone;
 
+use crate::record::NamespaceRecord;
 use crate::runner::Report;
 use crate::{Error, Verdict};
 
@@ -52,6 +53,13 @@ pub struct ArchivedNamespace {
     pub expiring: u64,
     /// The warning time in seconds.
     pub expiring_within_seconds: i64,
+    /// Intervals between windows that no window covers.
+    pub gaps: u64,
+    /// For how many seconds Temporal keeps what has closed.
+    pub retention_seconds: Option<i64>,
+    /// Whether what is covered, missing and expiring is known, which a failure may have prevented.
+    #[serde(skip)]
+    pub(super) looked: bool,
     /// Why it was not finished.
     pub error: Option<String>,
 }
@@ -110,6 +118,11 @@ impl Archived {
         self.namespaces.push(done);
     }
 
+    /// Bytes stored in all.
+    pub fn stored_bytes(&self) -> u64 {
+        self.namespaces.iter().map(|namespace| namespace.stored_bytes).sum()
+    }
+
     /// Runs archived in all.
     pub fn runs(&self) -> u64 {
         self.namespaces.iter().map(|namespace| namespace.runs).sum()
@@ -138,7 +151,28 @@ impl Report for Archived {
         }
     }
 
+    fn namespaces(&self) -> Vec<NamespaceRecord> {
+        let of_one = |namespace: &ArchivedNamespace| NamespaceRecord {
+            namespace: namespace.namespace.clone(),
+            done: namespace.error.is_none(),
+            last_success: None,
+            covered_until: namespace.covered_until,
+            gaps: namespace.looked.then_some(namespace.gaps),
+            expiring: namespace.looked.then_some(namespace.expiring),
+            expiring_within_seconds: namespace.looked.then_some(namespace.expiring_within_seconds),
+            retention_seconds: namespace.retention_seconds,
+            runs: namespace.runs,
+            stored_bytes: namespace.stored_bytes,
+            error: namespace.error.clone(),
+        };
+        self.namespaces.iter().map(of_one).collect()
+    }
+
     fn complaint(&self) -> Option<String> {
+        let expiring: u64 = self.namespaces.iter().map(|namespace| namespace.expiring).sum();
+        if self.failures.is_empty() && expiring > 0 {
+            return Some(format!("histories are about to expire and are not archived: {expiring}"));
+        }
         let (namespace, _) = self.failed().next()?;
         let error = namespace.error.as_deref().unwrap_or_default();
         let more = self.failures.len() - 1;

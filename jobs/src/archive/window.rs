@@ -1,8 +1,10 @@
 //! One window: fetch, write, read back, publish. Published whole or not at all.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use temporal::{Execution, Fetched};
+use temporal::Execution;
 use tokio::task::JoinSet;
 use vault::Key;
 use vault::window::{Cover, FORMAT_VERSION, Gone, Kind, Namespace, Window, WindowId};
@@ -15,6 +17,10 @@ use crate::history::part::{self, Part, Written};
 /// Histories asked for at the same time and waiting to be written, at most; how many of them are
 /// really in flight is for the connection to decide.
 const AHEAD: usize = 48;
+
+/// Bytes that finished lines may hold while they wait for the store, about; a line that is larger
+/// waits alone. The connection bounds only what is being fetched, see [`temporal::limit::Limits`].
+const AHEAD_BYTES: usize = 24 << 20;
 
 /// Archives the runs of a cut and publishes the window.
 pub(super) async fn archive(
@@ -35,6 +41,11 @@ pub(super) async fn archive(
             let name = part::prefix(&task.namespace.name, day, &window.id, 0);
             let store = task.context.catalogue.store();
             let part = Part::begin(store, &name, task.job.codec, &mut keys).await?;
+            let (runs, namespace) = (cut.runs.len(), &task.namespace.name);
+            tracing::debug!(
+                "fetching the histories of {runs} runs of {namespace} for {}",
+                window.id
+            );
             let (written, vanished) = fetch(task, cut.runs, part).await?;
             window.vanished = vanished;
             if let Some(written) = written {
@@ -96,15 +107,21 @@ async fn fetch(
 ) -> Result<(Option<Written>, Vec<Gone>), Error> {
     let mut waiting: VecDeque<Execution> = runs.into();
     let mut vanished = Vec::new();
-    let mut fetching: JoinSet<(Execution, Result<Fetched, temporal::Error>)> = JoinSet::new();
+    let ahead = Ahead::default();
+    let mut fetching = JoinSet::new();
     loop {
         while fetching.len() < AHEAD
+            && let Some(share) = waiting.front().and_then(|run| ahead.share(run))
             && let Some(run) = waiting.pop_front()
         {
             let (connection, namespace) = (task.connection.clone(), task.namespace.clone());
             let codec = task.job.codec;
             fetching.spawn(async move {
                 let fetched = connection.fetch(&namespace, &run, codec).await;
+                let fetched = fetched.map(|fetched| {
+                    let share = share.resized(fetched.line.stored_len());
+                    (fetched, share)
+                });
                 (run, fetched)
             });
         }
@@ -116,12 +133,13 @@ async fn fetch(
         let (run, fetched) =
             next.map_err(|source| Error::Task { doing: "fetching a history", source })?;
         match fetched {
-            Ok(fetched) => {
+            Ok((fetched, share)) => {
                 let size = fetched.line.size();
                 part.push(fetched.summary, fetched.events, fetched.line).await?;
+                drop(share);
                 task.meter.add(size, 1);
             }
-            Err(temporal::Error::Vanished { .. }) => {
+            Err(error) if is_gone(task, &error).await => {
                 tracing::warn!(
                     "{}: the history of workflow {:?}, run {}, was gone before it could be read",
                     task.namespace.name,
@@ -139,6 +157,65 @@ async fn fetch(
     }
     vanished.sort_by(|a, b| a.run_id.cmp(&b.run_id));
     Ok((part.finish().await?, vanished))
+}
+
+/// Whether a run is gone, by itself or with its namespace. What was fetched before a namespace was
+/// deleted is worth keeping: there is no second chance. So that nothing is given up for a mistake,
+/// the server is asked once more whether the namespace is really gone.
+async fn is_gone(task: &Task<'_>, error: &temporal::Error) -> bool {
+    match error {
+        temporal::Error::Vanished { .. } => true,
+        temporal::Error::NamespaceGone { .. } => {
+            let found = task.connection.namespace(&task.namespace.name).await;
+            match found {
+                Ok(now) => now.id != task.namespace.id,
+                Err(error) => matches!(error, temporal::Error::NamespaceGone { .. }),
+            }
+        }
+        _ => false,
+    }
+}
+
+/// Bytes of lines that are being fetched or wait to be written.
+#[derive(Default)]
+struct Ahead(Arc<AtomicUsize>);
+
+/// The bytes of one of them, given back when it is dropped.
+struct Share {
+    held: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Ahead {
+    /// Room for a run's line; `None` while there is none. Whoever is alone always has room.
+    fn share(&self, run: &Execution) -> Option<Share> {
+        // JSON takes more than what the server counts, and compression less again: until the line
+        // is there, that is the guess.
+        let bytes = usize::try_from(run.history_size_bytes).unwrap_or(0);
+        let held = self.0.load(Ordering::Relaxed);
+        if held > 0 && held.saturating_add(bytes) > AHEAD_BYTES {
+            return None;
+        }
+        // Only this task adds; others may have given back since, which does no harm.
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+        Some(Share { held: Arc::clone(&self.0), bytes })
+    }
+}
+
+impl Share {
+    /// The share of a line that is known now.
+    fn resized(mut self, bytes: usize) -> Self {
+        self.held.fetch_add(bytes, Ordering::Relaxed);
+        self.held.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.bytes = bytes;
+        self
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.held.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 /// Reads back what was stored and publishes the manifest: the commit.

@@ -62,7 +62,11 @@ pub struct Exported {
 
 impl Report for Exported {
     fn verdict(&self) -> Verdict {
-        if self.backup.failed.is_empty() && self.prune_error.is_none() {
+        let nothing_removed = self
+            .pruned
+            .as_ref()
+            .is_some_and(|pruned| !pruned.unreadable.is_empty() || !pruned.damaged.is_empty());
+        if self.backup.failed.is_empty() && self.prune_error.is_none() && !nothing_removed {
             Verdict::Done
         } else {
             Verdict::PartDone
@@ -73,10 +77,16 @@ impl Report for Exported {
         Some(&self.backup.id)
     }
 
+    fn group(&self) -> Option<&str> {
+        Some(&self.backup.group)
+    }
+
     fn complaint(&self) -> Option<String> {
         let failed = self.backup.failed.iter().map(|f| format!("{}: {}", f.name, f.error));
         let prune = self.prune_error.iter().map(|error| format!("retention: {error}"));
-        let all: Vec<String> = failed.chain(prune).collect();
+        let damaged = self.pruned.iter().flat_map(|it| it.unreadable.iter().chain(&it.damaged));
+        let damaged = damaged.map(|damage| format!("retention: nothing is removed: {damage}"));
+        let all: Vec<String> = failed.chain(prune).chain(damaged).collect();
         if all.is_empty() { None } else { Some(all.join("; ")) }
     }
 }
@@ -91,6 +101,10 @@ impl Job for Export {
         let names: Vec<&str> = self.databases.iter().map(ConnInfo::database).collect();
         let host = self.databases.first()?.hosts().first()?;
         Some(self.source.clone().unwrap_or_else(|| format!("{} at {host}", names.join("+"))))
+    }
+
+    fn databases(&self) -> Vec<String> {
+        self.databases.iter().map(|info| info.database().to_owned()).collect()
     }
 
     async fn run(&self, context: &Context, access: &Exclusive) -> Result<Exported, Error> {
@@ -111,8 +125,13 @@ impl Job for Export {
         // Retention: only now that the new backup is known to be good, and only in its favour.
         if let Some(rules) = &self.retention {
             context.progress.begin("applying retention");
-            match prune::apply(rules, context, access.guard()).await {
-                Ok(pruned) => exported.pruned = Some(pruned),
+            match prune::apply(rules, context, access.guard(), Some(&id)).await {
+                Ok(pruned) => {
+                    for damage in pruned.unreadable.iter().chain(&pruned.damaged) {
+                        tracing::error!("backup {id} is kept, but nothing is removed: {damage}");
+                    }
+                    exported.pruned = Some(pruned);
+                }
                 Err(error) => {
                     let error = crate::chain(&error);
                     tracing::error!("backup {id} is kept, but retention failed: {error}");

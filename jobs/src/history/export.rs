@@ -8,11 +8,12 @@ use serde::Serialize;
 use temporal::segment::Summary;
 use vault::Key;
 
-use super::find::{self, Hit};
-use super::{Query, show};
+use super::find::Search;
+use super::old::{OldArchive, OldRun};
+use super::{Lost, Query, show};
 use crate::folder::{self, Made, local, sync};
 use crate::runner::{Job, Report, Shared};
-use crate::{Context, Damage, Error, Verdict};
+use crate::{Context, Error, Meter, Verdict};
 
 /// Characters of a workflow id in a file's name; the run id beside it is never cut.
 const MAX_NAME: usize = 150;
@@ -20,6 +21,8 @@ const MAX_NAME: usize = 150;
 /// Writes archived histories into a folder.
 #[derive(Debug, Clone)]
 pub struct ExportRuns {
+    /// An archive to read instead of the store.
+    pub from: Option<OldArchive>,
     /// Which.
     pub query: Query,
     /// A folder that is empty or does not exist.
@@ -37,7 +40,7 @@ pub struct ExportedRuns {
     /// Their bytes.
     pub bytes: u64,
     /// What could not be read; runs of it are missing.
-    pub damaged: Vec<Damage>,
+    pub damaged: Vec<Lost>,
 }
 
 impl Report for ExportedRuns {
@@ -54,42 +57,81 @@ impl Job for ExportRuns {
 
     async fn run(&self, context: &Context, _: &Shared) -> Result<ExportedRuns, Error> {
         let mut made = Made::begin(&self.dir)?;
-        let found = find::find(context, &self.query, usize::MAX - 1).await?;
         let meter = context.progress.begin("writing histories");
-        let mut done =
-            ExportedRuns { dir: self.dir.clone(), files: 0, bytes: 0, damaged: found.damaged };
-        for hit in &found.hits {
-            let written = match context.go_on() {
-                Ok(()) => self.write(context, hit, &mut made).await,
-                Err(stop) => Err(stop),
-            };
-            match written.map_err(Error::into_damage) {
-                Ok(bytes) => {
-                    done.files += 1;
-                    done.bytes += bytes;
-                    meter.add(bytes, 1);
-                }
-                Err(Ok(damage)) => done.damaged.push(damage),
-                Err(Err(error)) => {
-                    made.remove();
-                    return Err(error);
-                }
+        let mut files = Files { dir: &self.dir, made: &mut made, meter: &meter, done: (0, 0) };
+        let damaged = match &self.from {
+            Some(from) => self.export_old(context, from, &mut files).await,
+            None => self.export(context, &mut files).await,
+        };
+        let (done, damaged) = match damaged {
+            Ok(damaged) => (files.done, damaged),
+            Err(error) => {
+                made.remove();
+                return Err(error);
             }
-        }
+        };
         sync(&self.dir)?;
-        Ok(done)
+        Ok(ExportedRuns { dir: self.dir.clone(), files: done.0, bytes: done.1, damaged })
     }
 }
 
 impl ExportRuns {
-    async fn write(&self, context: &Context, hit: &Hit, made: &mut Made) -> Result<u64, Error> {
-        let history = show::history(context, hit).await?;
-        let path = self.dir.join(name(&hit.entry.summary));
+    /// Writes what is in the store; gives what cannot be read of it.
+    async fn export(&self, context: &Context, files: &mut Files<'_>) -> Result<Vec<Lost>, Error> {
+        let mut search = Search::begin(context, &self.query, usize::MAX).await?;
+        let mut damaged = Vec::new();
+        while let Some(hit) = search.next(context).await? {
+            match show::history(context, &hit).await.map_err(Error::into_damage) {
+                Ok(history) => files.write(name(&hit.entry.summary), &history)?,
+                Err(Ok(damage)) => damaged.push(damage.into()),
+                Err(Err(error)) => return Err(error),
+            }
+        }
+        search.damaged.extend(damaged);
+        Ok(search.damaged)
+    }
+
+    /// Writes what is in an old archive.
+    async fn export_old(
+        &self,
+        context: &Context,
+        from: &OldArchive,
+        files: &mut Files<'_>,
+    ) -> Result<Vec<Lost>, Error> {
+        let opened = from.search(context, &self.query).await?;
+        for (number, run) in opened.runs.iter().enumerate() {
+            context.go_on()?;
+            let mut summary = OldRun::from(run).summary();
+            if summary.run_id.is_empty() {
+                // Very old histories do not name their run; their files must not collide.
+                summary.run_id = format!("unknown-{}", number + 1);
+            }
+            files.write(name(&summary), &opened.history(run).await?)?;
+        }
+        Ok(opened.lost)
+    }
+}
+
+/// Files being written.
+struct Files<'a> {
+    dir: &'a Path,
+    made: &'a mut Made,
+    meter: &'a Meter,
+    /// Files and bytes.
+    done: (u64, u64),
+}
+
+impl Files<'_> {
+    fn write(&mut self, name: PathBuf, history: &[u8]) -> Result<(), Error> {
+        let path = self.dir.join(name);
         let mut file = folder::create(&path)?;
-        made.files.push(path.clone());
-        let written = file.write_all(&history).and_then(|()| file.write_all(b"\n"));
+        self.made.files.push(path.clone());
+        let written = file.write_all(history).and_then(|()| file.write_all(b"\n"));
         written.and_then(|()| file.sync_all()).map_err(local("write", &path))?;
-        Ok(history.len() as u64 + 1)
+        let bytes = history.len() as u64 + 1;
+        self.done = (self.done.0 + 1, self.done.1 + bytes);
+        self.meter.add(bytes, 1);
+        Ok(())
     }
 }
 

@@ -23,6 +23,9 @@ pub struct Query {
     pub since: Option<DateTime<Utc>>,
     /// That closed earlier than this.
     pub until: Option<DateTime<Utc>>,
+    /// That come after this place in a list, which has the newest first: the close time and the
+    /// run id of the last run before.
+    pub after: Option<(DateTime<Utc>, String)>,
     /// Whose search attributes have these values, or have them among their values.
     pub attributes: Vec<(String, String)>,
 }
@@ -51,7 +54,21 @@ impl Query {
             && (self.statuses.is_empty() || self.statuses.contains(&run.status))
             && self.since.is_none_or(|since| run.close_time >= since)
             && self.until.is_none_or(|until| run.close_time < until)
+            && self.after.as_ref().is_none_or(|(time, id)| {
+                run.close_time < *time || (run.close_time == *time && run.run_id > *id)
+            })
             && self.attributes.iter().all(|(name, value)| has_attribute(run, name, value))
+    }
+
+    /// Whether it restricts times and nothing else.
+    pub(crate) fn is_of_time_alone(&self) -> bool {
+        self.namespace.is_none()
+            && self.workflow_id.is_none()
+            && self.run_id.is_none()
+            && self.type_name.is_none()
+            && self.statuses.is_empty()
+            && self.after.is_none()
+            && self.attributes.is_empty()
     }
 
     /// Whether runs that closed from `first` to `last` can be wanted.
@@ -59,6 +76,7 @@ impl Query {
         // Names of windows tell microseconds.
         self.since.is_none_or(|since| last.timestamp_micros() >= since.timestamp_micros())
             && self.until.is_none_or(|until| first < until)
+            && self.after.as_ref().is_none_or(|(time, _)| first <= *time)
     }
 
     /// Identities that every wanted run has, for filters over them.

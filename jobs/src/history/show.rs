@@ -5,15 +5,18 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use temporal::segment::{self, Summary};
 
-use super::find::{self, Hit};
-use super::{Query, WorkflowId};
+use super::find::{self, Hit, Search};
+use super::old::{OldArchive, OldRun};
+use super::{Lost, Query, WorkflowId};
 use crate::archive::Pattern;
 use crate::runner::{Job, Report, Shared};
-use crate::{Context, Damage, Error, Verdict};
+use crate::{Context, Error, Verdict};
 
 /// Brings one history back.
 #[derive(Debug, Clone)]
 pub struct ShowRun {
+    /// An archive to read instead of the store.
+    pub from: Option<OldArchive>,
     /// Its workflow.
     pub workflow_id: String,
     /// Its run; the one that closed last when not given.
@@ -29,8 +32,6 @@ pub struct Shown {
     pub summary: Summary,
     /// `{"events": […]}`, as the line has it.
     pub history: Vec<u8>,
-    /// Objects that were read to find it, and lists; its own part of a segment is one more.
-    pub reads: u64,
 }
 
 impl Report for Shown {
@@ -52,21 +53,38 @@ impl Job for ShowRun {
             run_id: self.run_id.clone(),
             ..Query::default()
         };
-        // All runs of a workflow are few, and other namespaces may have the id too.
-        let found = find::find(context, &query, usize::MAX - 1).await?;
-        for damage in &found.damaged {
-            tracing::error!("{damage}");
+        if let Some(from) = &self.from {
+            let opened = from.search(context, &query).await?;
+            let summaries: Vec<_> =
+                opened.runs.iter().map(|run| OldRun::from(run).summary()).collect();
+            let at = self.choose(&summaries, &opened.lost)?;
+            let (Some(run), Some(summary)) = (opened.runs.get(at), summaries.into_iter().nth(at))
+            else {
+                return Err(self.none());
+            };
+            return Ok(Shown { summary, history: opened.history(run).await? });
         }
-        let hit = self.choose(&found.hits, &found.damaged)?;
+        // All runs of a workflow are few, and other namespaces may have the id too.
+        let mut search = Search::begin(context, &query, usize::MAX).await?;
+        let mut hits = Vec::new();
+        while let Some(hit) = search.next(context).await? {
+            hits.push(hit);
+        }
+        let summaries: Vec<_> = hits.iter().map(|hit| hit.entry.summary.clone()).collect();
+        let at = self.choose(&summaries, &search.damaged)?;
+        let Some(hit) = hits.get(at) else { return Err(self.none()) };
         let history = history(context, hit).await?;
-        Ok(Shown { summary: hit.entry.summary.clone(), history, reads: found.reads + 1 })
+        Ok(Shown { summary: hit.entry.summary.clone(), history })
     }
 }
 
 impl ShowRun {
-    fn choose<'a>(&self, hits: &'a [Hit], damaged: &[Damage]) -> Result<&'a Hit, Error> {
-        let namespaces: BTreeSet<&str> =
-            hits.iter().map(|hit| hit.entry.summary.namespace.as_str()).collect();
+    /// Which of the runs is meant.
+    fn choose(&self, runs: &[Summary], lost: &[Lost]) -> Result<usize, Error> {
+        for lost in lost {
+            tracing::error!("{lost}");
+        }
+        let namespaces: BTreeSet<&str> = runs.iter().map(|run| run.namespace.as_str()).collect();
         if namespaces.len() > 1 {
             let names: Vec<&str> = namespaces.into_iter().collect();
             return Err(Error::Refused {
@@ -78,18 +96,22 @@ impl ShowRun {
                 hint: "say which with --namespace".into(),
             });
         }
-        if let Some(hit) = hits.first() {
-            return Ok(hit);
+        if !runs.is_empty() {
+            return Ok(0);
         }
-        if !damaged.is_empty() {
+        if !lost.is_empty() {
             // It may be in what cannot be read.
-            return Err(Error::Unreadable { damage: damaged.to_vec() });
+            return Err(Error::Unreadable { damage: lost.to_vec() });
         }
+        Err(self.none())
+    }
+
+    fn none(&self) -> Error {
         let run = self.run_id.as_ref().map(|id| format!(", run {id}")).unwrap_or_default();
-        Err(Error::Refused {
+        Error::Refused {
             what: format!("no history of workflow {:?}{run} is archived", self.workflow_id),
             hint: "`aidp-backup history search --workflow-id PREFIX` finds what is".into(),
-        })
+        }
     }
 }
 

@@ -50,6 +50,8 @@ pub enum CertificateProblem {
     WrongName,
     /// The server wants a certificate of ours.
     ClientCertificateMissing,
+    /// Our certificate has run out.
+    ClientCertificateExpired,
     /// The server did not take our certificate.
     ClientCertificateRefused,
     /// Something else, which the source names.
@@ -190,6 +192,16 @@ pub enum Error {
         /// What is missing.
         what: String,
     },
+    /// A history that must not be imported, or cannot be.
+    #[error("workflow {workflow_id:?}, run {run_id}, cannot be imported: {what}")]
+    Import {
+        /// Workflow id.
+        workflow_id: String,
+        /// Run id.
+        run_id: String,
+        /// Why not.
+        what: String,
+    },
     /// A message has no JSON form.
     #[error("cannot turn {what} into JSON")]
     Json {
@@ -224,6 +236,32 @@ impl Error {
         }
     }
 
+    /// Whether a server that has just been told of a namespace or a search attribute may answer
+    /// so until its caches know.
+    pub fn may_be_unknown_yet(&self) -> bool {
+        match self {
+            Self::NamespaceGone { .. } => true,
+            Self::Refused { source, .. } => {
+                matches!(source.code(), Code::InvalidArgument | Code::NotFound)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether it says something of one run, and not of the server or the way to it.
+    pub fn is_of_the_run(&self) -> bool {
+        match self {
+            Self::Vanished { .. }
+            | Self::Incomplete { .. }
+            | Self::Import { .. }
+            | Self::PageTooLarge { .. }
+            | Self::Response { .. }
+            | Self::Json { .. } => true,
+            Self::Refused { source, .. } => source.code() != Code::Unimplemented,
+            _ => false,
+        }
+    }
+
     /// What mends it.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
@@ -235,6 +273,10 @@ impl Error {
             Self::Certificate { problem, .. } => problem.hint().into(),
             Self::Unauthorized { source, .. } if source.code() == Code::Unauthenticated => {
                 "the token or API key was refused: check TEMPORAL_API_KEY or the token file, and whether it has expired".into()
+            }
+            // Anybody may call it: a server that does not let us has refused the token.
+            Self::Unauthorized { right: "GetSystemInfo", .. } => {
+                "the server does not take the token or API key, or wants one: check TEMPORAL_API_KEY or the token file, whether it has expired, and the clocks of both machines".into()
             }
             Self::Unauthorized { namespace: Some(name), right, .. } => {
                 format!("grant the read role on namespace {name:?}, or whatever your authorizer calls the right to {right}")
@@ -260,6 +302,15 @@ impl Error {
             {
                 "check the query filter: `temporal workflow list --query` takes the same".into()
             }
+            Self::Refused { right: "ImportWorkflowExecution", source, .. }
+                if source.code() == Code::Unimplemented =>
+            {
+                "set clusterMetadata.enableGlobalNamespace to true in the configuration of the throwaway server; \
+                 `temporal server start-dev` cannot import".into()
+            }
+            Self::Refused { right: "AddSearchAttributes", .. } => {
+                "a namespace has few search attributes of each type: use a fresh namespace, or fewer at a time".into()
+            }
             Self::Incomplete { .. } => "if it stays so, the server has lost a part of it: see its log".into(),
             _ => return None,
         })
@@ -283,6 +334,9 @@ impl CertificateProblem {
             }
             Self::ClientCertificateMissing => {
                 "the server wants a client certificate: set TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH"
+            }
+            Self::ClientCertificateExpired => {
+                "the client certificate has expired: renew the file that TEMPORAL_TLS_CLIENT_CERT_PATH names, and check the clocks of both machines"
             }
             Self::ClientCertificateRefused => {
                 "the server did not take the client certificate: check TEMPORAL_TLS_CLIENT_CERT_PATH and who issued it"

@@ -5,20 +5,25 @@
 
 pub mod bloom;
 mod clock;
+mod cluster;
 pub mod connect;
 mod error;
 pub mod foreign;
 mod history;
+pub mod import;
 pub mod json;
 pub mod limit;
 mod line;
+mod moved;
 mod namespace;
 pub mod query;
 pub mod segment;
 mod visibility;
 
 pub use clock::{ClockSource, ServerTime};
+pub use cluster::{Cluster, Ring};
 pub use error::{Answer, BoxError, CertificateProblem, Error};
 pub use history::{Drained, Fetched};
+pub use moved::RunNow;
 pub use namespace::Namespace;
 pub use visibility::{Execution, Page};

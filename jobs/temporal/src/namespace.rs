@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use temporalio_protos::temporal::api::enums::v1::NamespaceState;
 use temporalio_protos::temporal::api::workflowservice::v1::{
-    DescribeNamespaceRequest, DescribeNamespaceResponse, ListNamespacesRequest,
-    ListNamespacesResponse,
+    DescribeNamespaceRequest, DescribeNamespaceResponse, GetClusterInfoRequest,
+    GetClusterInfoResponse, ListNamespacesRequest, ListNamespacesResponse,
 };
 
 use crate::connect::{Connection, Raw, Request};
@@ -29,6 +29,8 @@ pub struct Namespace {
     pub deleted: bool,
     /// Names of custom search attributes in the database, such as `Keyword02`, to the user's.
     pub aliases: BTreeMap<String, String>,
+    /// What its makers have noted of it.
+    pub data: BTreeMap<String, String>,
 }
 
 impl Connection {
@@ -56,6 +58,17 @@ impl Connection {
         }
         namespaces.retain(|namespace| namespace.name != SYSTEM && !namespace.deleted);
         Ok(namespaces)
+    }
+
+    /// The server's version.
+    ///
+    /// # Errors
+    /// Those of the call.
+    pub async fn server_version(&self) -> Result<String, Error> {
+        let request = Request::Version(GetClusterInfoRequest {});
+        let rpc = request.rpc();
+        let answer: GetClusterInfoResponse = decode(rpc, &self.call(request).await?)?;
+        Ok(answer.server_version)
     }
 
     /// One namespace by name.
@@ -87,6 +100,7 @@ fn namespace(right: &'static str, answer: DescribeNamespaceResponse) -> Result<N
     Ok(Namespace {
         deleted: info.state == NamespaceState::Deleted as i32,
         name: info.name,
+        data: info.data.into_iter().collect(),
         id: info.id,
         retention: TimeDelta::try_seconds(retention.seconds).unwrap_or(TimeDelta::MAX),
         aliases: config.custom_search_attribute_aliases.into_iter().collect(),

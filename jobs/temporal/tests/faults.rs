@@ -27,6 +27,7 @@ fn namespace() -> Namespace {
         retention: chrono::TimeDelta::days(7),
         deleted: false,
         aliases: Default::default(),
+        data: std::collections::BTreeMap::new(),
     }
 }
 

@@ -66,6 +66,7 @@ fn of_several_versions_the_highest_counts_and_a_reset_run_is_the_new_one() {
     write(&folder.path().join("notes.history"), "not one");
     let run = only(folder.path()).unwrap();
     assert_eq!((run.run_id.as_deref(), run.events), (Some("r-2"), 3));
+    assert_eq!(open(folder.path()).unwrap().strangers(), [folder.path().join("notes.history")]);
 }
 
 #[test]
@@ -172,6 +173,23 @@ fn an_export_tells_each_run_once_and_names_what_is_cut() {
             assert!(length < third, "{length} bytes");
         }
     }
+}
+
+#[test]
+fn what_is_of_no_known_kind_is_named_and_hides_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    // A history under a name that no server gives it, an export beside it.
+    write(&at("renamed.json"), format!("[ {{\"events\": [{STARTED},{COMPLETED}]}}]"));
+    write(&at("hour/00"), export());
+    write(&at("hour/README"), "exported by nobody in particular");
+    write(&at("hour/empty"), "");
+    write(&at(".DS_Store"), "hidden files are nobody's histories");
+    std::os::unix::fs::symlink(at("hour/00"), at("link")).unwrap();
+    let archive = open(folder.path()).unwrap();
+    assert_eq!(archive.strangers(), [at("link"), at("hour/README"), at("hour/empty")]);
+    let runs: Vec<_> = archive.runs().map(|run| run.unwrap().run_id.unwrap()).collect();
+    assert_eq!(runs, ["r-1", "r-2"], "the run that both of them hold counts once");
 }
 
 #[test]

@@ -65,6 +65,7 @@ async fn sixteen_pages_of_25_megabytes_at_once_are_never_all_in_memory() {
         retention: chrono::TimeDelta::days(7),
         deleted: false,
         aliases: Default::default(),
+        data: std::collections::BTreeMap::new(),
     };
     let run = Execution {
         workflow_id: "w".into(),

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::hex;
+use crate::{StoreError, hex};
 
 /// Largest document that is written or read. Some 50,000 tables fit.
 pub const MAX_BYTES: usize = 32 << 20;
@@ -52,6 +52,12 @@ pub enum ManifestError {
         /// How.
         reason: String,
     },
+    /// Its bytes cannot be had: there are more than any manifest has, or the store has lost some.
+    #[error("{reason}")]
+    Unreadable {
+        /// Why, in the store's words.
+        reason: String,
+    },
     /// Larger than [`MAX_BYTES`].
     #[error("the manifest has {size} bytes, more than {MAX_BYTES}")]
     TooLarge {
@@ -61,10 +67,16 @@ pub enum ManifestError {
 }
 
 impl ManifestError {
+    /// From a store that has read something which cannot be a manifest.
+    pub(crate) fn unreadable(error: &StoreError) -> Self {
+        let cause = error.source.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
+        Self::Unreadable { reason: format!("{}{cause}", error.action) }
+    }
+
     /// What mends it, when anything is known to.
     pub fn hint(&self) -> Option<&str> {
         match self {
-            Self::Damaged { .. } => {
+            Self::Damaged { .. } | Self::Unreadable { .. } => {
                 Some("restore this object from a copy of the store; its data may be intact")
             }
             Self::Newer { .. } => {

@@ -17,6 +17,7 @@ pub mod lease;
 pub mod manifest;
 mod memory;
 mod open;
+mod requests;
 pub mod retry;
 pub mod s3;
 mod store;
@@ -27,7 +28,8 @@ pub use dir::DirStore;
 pub use error::{Error, StoreError, StoreErrorKind};
 pub use key::{Key, KeyError};
 pub use memory::MemoryStore;
-pub use open::{Environment, open};
+pub use open::{Environment, open, open_counted};
+pub use requests::Requests;
 pub use store::{
     ByteStream, Capabilities, ObjectInfo, PutMode, Store, Upload, Uploaded, read_small,
 };

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::requests::{Counted, Requests};
 use crate::retry::{Policy, Retry};
 use crate::s3::{self, S3Store};
 use crate::{DirStore, Store, StoreError, StoreErrorKind};
@@ -43,6 +44,15 @@ impl fmt::Debug for Environment {
 /// Opens the store at `url`: a path, `file:///path`, or `s3://bucket/prefix`. Transient
 /// failures are retried. Nothing is asked of the store yet.
 pub async fn open(url: &str, environment: &Environment) -> Result<Arc<dyn Store>, StoreError> {
+    open_counted(url, environment, &Requests::default()).await
+}
+
+/// The same, and counts what is asked of the store, each attempt of what is tried again.
+pub async fn open_counted(
+    url: &str,
+    environment: &Environment,
+    requests: &Requests,
+) -> Result<Arc<dyn Store>, StoreError> {
     let policy = Policy::default();
     let store: Arc<dyn Store> = match Address::parse(url)? {
         Address::Directory(path) => Arc::new(DirStore::new(path)),
@@ -51,7 +61,7 @@ pub async fn open(url: &str, environment: &Environment) -> Result<Arc<dyn Store>
             Arc::new(S3Store::connect(&bucket, &prefix, environment, options).await?)
         }
     };
-    Ok(Arc::new(Retry::new(store, policy)))
+    Ok(Arc::new(Retry::new(Arc::new(Counted::new(store, requests)), policy)))
 }
 
 /// A store's address.
@@ -65,7 +75,8 @@ impl Address {
     fn parse(url: &str) -> Result<Self, StoreError> {
         let invalid = |hint: &str| {
             let action = "cannot open a store";
-            StoreError::new(StoreErrorKind::Invalid, action, format!("{url:?}")).with_hint(hint)
+            let shown = format!("{:?}", without_secrets(url));
+            StoreError::new(StoreErrorKind::Invalid, action, shown).with_hint(hint)
         };
         let Some((scheme, rest)) = url.split_once("://") else {
             return match url {
@@ -81,12 +92,27 @@ impl Address {
                 )),
                 _ => Err(invalid("a file URL has three slashes before the path: file:///backups")),
             },
+            "s3" if rest.split('/').next().is_some_and(|bucket| bucket.contains('@')) => {
+                Err(invalid(
+                    "keys are no part of the address: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+                ))
+            }
             "s3" => {
                 let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
                 Ok(Self::Bucket { bucket: bucket.to_owned(), prefix: prefix.to_owned() })
             }
             _ => Err(invalid("a store is a path, file:///path or s3://bucket/prefix")),
         }
+    }
+}
+
+/// An address as it may be printed: what stands before an `@` may be a password.
+fn without_secrets(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme < at => {
+            format!("{}...{}", &url[..scheme + 3], &url[at..])
+        }
+        _ => url.to_owned(),
     }
 }
 

@@ -57,7 +57,8 @@ pub struct Capabilities {
 /// A place that keeps objects.
 ///
 /// Atomic: an object is visible whole or not at all, and only after `finish` or `put`
-/// returned. Durable: what is acknowledged survives a crash. Deleting what is absent is
+/// returned. Durable: what is put survives a crash, and so does every upload that the same store
+/// finished before: publishing is an upload or many, then a put that names them. Deleting what is absent is
 /// success. Listing is ordered by key. Implementations retry no call: retrying, limiting and
 /// fault injection are wrappers. The one exception is the part of an upload in the
 /// background, which no caller can send again; see [`Policy`](crate::retry::Policy).
@@ -102,7 +103,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 pub trait Upload: Send {
     /// Appends; waits while too much is in flight. After an error only `abort` is of use.
     async fn write(&mut self, content: Bytes) -> Result<(), StoreError>;
-    /// Makes the object visible and durable.
+    /// Makes the object visible; it is durable at the latest when the next [`Store::put`] returns.
     async fn finish(self: Box<Self>) -> Result<Uploaded, StoreError>;
     /// Gives it up and frees what it holds.
     async fn abort(self: Box<Self>) -> Result<(), StoreError>;

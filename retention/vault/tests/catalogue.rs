@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 use vault::faults::{Call, Fault, Faults};
 use vault::lease::{self, Guard, Holder, Timing};
-use vault::manifest::{Database, FORMAT_VERSION, Kind, Manifest, Object, Selection};
+use vault::manifest::{Database, FORMAT_VERSION, Kind, MAX_BYTES, Manifest, Object, Selection};
 use vault::{Catalogue, Error, Key, MemoryStore, PutMode, Store, StoreErrorKind, hex};
 
 struct Fixture {
@@ -229,6 +229,26 @@ async fn a_damaged_manifest_hides_no_other() {
 }
 
 #[tokio::test]
+async fn a_manifest_that_is_too_large_hides_no_other() {
+    let at = fixture().await;
+    for id in [A, B, C] {
+        at.publish(id, &[]).await;
+    }
+    let large = Manifest::key(B).unwrap();
+    at.memory.tamper(&large, |bytes| bytes.resize(MAX_BYTES + 1, 0));
+    let listing = at.catalogue.all().await.unwrap();
+    let ids: Vec<_> = listing.manifests.iter().map(|manifest| manifest.id.as_str()).collect();
+    assert_eq!(ids, [A, C]);
+    let [damaged] = &listing.damaged[..] else { panic!("{listing:?}") };
+    assert_eq!(damaged.key, large);
+    assert!(matches!(damaged.error, Error::Manifest { .. }), "{:?}", damaged.error);
+    assert!(damaged.error.hint().is_some());
+    // What it needs is unknown, so nothing is removed.
+    let error = at.catalogue.remove(&[A.into()], &at.lease).await.unwrap_err();
+    assert!(matches!(error, Error::NeedUnknown { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn the_latest_is_never_replaced_by_an_older_one() {
     let at = fixture().await;
     at.publish(A, &[]).await;
@@ -323,6 +343,24 @@ async fn fresh_objects_without_a_manifest_are_a_live_runs() {
     let orphans = at.catalogue.orphans(grace, now + TimeDelta::hours(25)).await.unwrap();
     let keys: Vec<_> = orphans.iter().map(|info| info.key.to_string()).collect();
     assert_eq!(keys, [format!("exports/{B}/app/1.dat"), format!("exports/{B}/app/toc.dat")]);
+}
+
+#[tokio::test]
+async fn a_store_that_was_put_below_the_exports_of_another_is_not_swept() {
+    let at = fixture().await;
+    let nested = [
+        "exports/exports/20261121T020000Z-aaaaaa/app/toc.dat".to_owned(),
+        "exports/manifests/exports/20261121T020000Z-aaaaaa.json".to_owned(),
+        "exports/readme".to_owned(),
+    ];
+    for name in &nested {
+        at.memory.put(&key(name), "theirs".into(), PutMode::IfAbsent).await.unwrap();
+    }
+    at.store_objects(&manifest(B, &[])).await;
+    let later = Utc::now() + TimeDelta::hours(2);
+    let swept = at.catalogue.sweep(TimeDelta::hours(1), later, &at.lease).await.unwrap();
+    assert_eq!(swept.objects, 2);
+    assert_eq!(at.keys("exports/").await, nested);
 }
 
 #[tokio::test]

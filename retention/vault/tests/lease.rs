@@ -62,6 +62,24 @@ async fn a_released_lease_is_free_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_record_of_the_last_number_there_is_blocks_nothing_once_it_is_free() {
+    let store = memory();
+    let guard = take(&store, here()).await.unwrap();
+    let name = store.list("leases/").await.unwrap().pop().unwrap().key;
+    guard.release().await;
+    let record = vault::read_small(&*store, &name, 1 << 20).await.unwrap();
+    for (forged, generation) in [(record, 2), ("garbage".into(), 3)] {
+        let last = Key::new(format!("leases/export.{}.json", u64::MAX)).unwrap();
+        store.put(&last, forged, PutMode::IfAbsent).await.unwrap();
+        let guard = take(&store, here()).await.unwrap();
+        assert_eq!(guard.generation(), generation);
+        guard.check().await.unwrap();
+        guard.release().await;
+        assert_eq!(names(&store).await, [format!("leases/export.{generation:010}.json")]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dropped_guard_releases_too() {
     let store = memory();
     drop(take(&store, here()).await.unwrap());

@@ -2,7 +2,7 @@
 
 use jobs::history::export::ExportRuns;
 
-use super::query;
+use super::{from, query};
 use crate::cli;
 use crate::commands::Command;
 use crate::error::CommandError;
@@ -11,8 +11,8 @@ use crate::output;
 
 pub async fn run(command: &Command, arguments: &cli::ExportRuns) -> Result<Exit, CommandError> {
     let query = query(&arguments.archived, &arguments.filter)?;
-    let job = ExportRuns { query, dir: arguments.dir.clone() };
-    let (exported, exit) = command.perform(&job).await?;
+    let job = ExportRuns { from: from(&arguments.archived)?, query, dir: arguments.dir.clone() };
+    let (exported, exit) = command.read(job.from.as_ref(), &job).await?;
     for damage in &exported.damaged {
         tracing::error!("{damage}");
     }

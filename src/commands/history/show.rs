@@ -3,22 +3,23 @@
 use jobs::history::show::{ShowRun, Shown};
 use serde_json::Value;
 
-use super::payload::Codec;
-use super::{events, namespace, payload};
+use super::{from, namespace};
 use crate::cli;
 use crate::commands::Command;
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::history::payload::Codec;
+use crate::history::{events, payload};
 use crate::output;
 
 pub async fn run(command: &Command, arguments: &cli::ShowRun) -> Result<Exit, CommandError> {
     let job = ShowRun {
+        from: from(&arguments.archived)?,
         workflow_id: arguments.workflow_id.clone(),
         run_id: arguments.run_id.clone(),
         namespace: namespace(&arguments.archived)?,
     };
-    let (shown, exit) = command.perform(&job).await?;
-    tracing::debug!("{} read", output::counted(shown.reads, "object"));
+    let (shown, exit) = command.read(job.from.as_ref(), &job).await?;
     let settings =
         command.settings.temporal(&cli::Temporal::default(), &cli::Archive::default())?;
     let codec = Codec::new(&arguments.codec, &settings, &shown.summary.namespace)?;
@@ -58,11 +59,12 @@ fn parse(shown: &Shown) -> Result<Value, CommandError> {
 fn head(shown: &Shown, summary: &Value) -> String {
     let run = &shown.summary;
     let status = run.status.strip_prefix("WORKFLOW_EXECUTION_STATUS_").unwrap_or(&run.status);
+    let or_none = |text: &str| if text.is_empty() { "-".to_owned() } else { output::line(text) };
     let mut text = format!(
         "workflow   {}\nrun        {}\nnamespace  {}\ntype       {}\ntask queue {}\nstatus     {}\nstarted    {}\nclosed     {}\n",
-        output::line(&run.workflow_id),
-        run.run_id,
-        run.namespace,
+        or_none(&run.workflow_id),
+        or_none(&run.run_id),
+        or_none(&run.namespace),
         output::line(&run.type_name),
         output::line(&run.task_queue),
         events::name(status),

@@ -1,32 +1,23 @@
 //! `now archive`: histories of closed workflow executions, once, now.
 
-use jobs::archive::{Archive, Archived, ArchivedNamespace};
+use jobs::archive::{Archived, ArchivedNamespace};
 
-use crate::cli;
+use super::watched;
+use crate::cli::{self, LogFormat};
 use crate::commands::Command;
+use crate::ended::Ended;
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::output;
+use crate::{output, report, wanted};
 
 /// Archives.
 pub async fn run(
     command: &Command,
     arguments: &cli::Now,
 ) -> Result<(Archived, Exit), CommandError> {
-    let settings = command.settings.archive(&arguments.archive)?;
-    let job = Archive {
-        temporal: command.settings.temporal(&arguments.temporal, &arguments.archive)?,
-        namespaces: settings.namespaces,
-        codec: settings.codec,
-        settle: settings.settle,
-        overlap: settings.overlap,
-        expiry_warning: settings.expiry_warning,
-        orphan_grace: command.settings.retention(&arguments.export.retention)?.orphan_grace,
-        join_windows: settings.join_windows,
-        full: settings.full,
-        prune: !arguments.export.no_prune,
-    };
-    command.perform(&job).await
+    let (temporal, archive) = (&arguments.temporal, &arguments.archive);
+    let job = wanted::archive(&command.settings, temporal, archive, &arguments.export)?;
+    watched::run(command, arguments, &job, Ended::archive).await
 }
 
 /// What came of it, for people.
@@ -74,18 +65,16 @@ fn line(namespace: &ArchivedNamespace) -> String {
     line
 }
 
-/// What an operator must know, one line each.
-pub fn complain(archived: &Archived) {
-    for (namespace, error) in archived.failed() {
-        let hint = error.hint().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
-        tracing::error!("namespace {:?}: {}{hint}", namespace.namespace, jobs::chain(error));
+/// What an operator must know, one line each. When nothing could be archived that is a failure
+/// like any other, and printed so.
+pub fn complain(archived: &Archived, exit: Exit, format: LogFormat, run: &str) {
+    let mut first = None;
+    if matches!(exit, Exit::Failed | Exit::Usage) {
+        first = archived.failed().next();
     }
-    for namespace in archived.namespaces.iter().filter(|namespace| namespace.expiring > 0) {
-        tracing::error!(
-            "{} in {} expire within {} and are not archived",
-            output::counted(namespace.expiring, "history").replace("historys", "histories"),
-            namespace.namespace,
-            output::span(chrono::TimeDelta::seconds(namespace.expiring_within_seconds))
-        );
+    if let Some((namespace, error)) = first {
+        let what = wanted::failed(namespace, error);
+        report::print(&what, error.hint(), exit, format, run);
     }
+    wanted::complain(archived, usize::from(first.is_some()));
 }

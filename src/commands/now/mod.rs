@@ -2,6 +2,7 @@
 
 mod archive;
 mod export;
+mod watched;
 
 use jobs::archive::Archived;
 use jobs::export::Exported;
@@ -30,7 +31,7 @@ pub async fn run(command: &Command, arguments: &cli::Now) -> Result<Exit, Comman
         Some(NowJob::Archive) => {
             let (archived, exit) = archive::run(command, arguments).await?;
             print(command, &archived, archive::text)?;
-            archive::complain(&archived);
+            archive::complain(&archived, exit, command.settings.log_format(), &command.run);
             Ok(exit)
         }
         None => both(command, arguments).await,
@@ -56,19 +57,19 @@ async fn both(command: &Command, arguments: &cli::Now) -> Result<Exit, CommandEr
         let export = both.export.map(export::text).unwrap_or_default();
         export + &both.archive.map(archive::text).unwrap_or_default()
     })?;
-    if let Ok((archived, _)) = &archived {
-        archive::complain(archived);
+    if let Ok((archived, exit)) = &archived {
+        archive::complain(archived, *exit, command.settings.log_format(), &command.run);
     }
     match (exported.map(|(_, exit)| exit), archived.map(|(_, exit)| exit)) {
         (Ok(one), Ok(other)) => Ok(one.with(other)),
         // One failed and is reported here, the other is kept.
         (Ok(_), Err(error)) | (Err(error), Ok(_)) => {
-            report::failure(&error, command.settings.log_format());
+            report::failure(&error, command.settings.log_format(), &command.run);
             Ok(Exit::PartDone)
         }
         (Err(first), Err(second)) => {
-            let format = command.settings.log_format();
-            Ok(report::failure(&first, format).with(report::failure(&second, format)))
+            let (format, run) = (command.settings.log_format(), &command.run);
+            Ok(report::failure(&first, format, run).with(report::failure(&second, format, run)))
         }
     }
 }

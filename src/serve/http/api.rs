@@ -32,6 +32,7 @@ fn document(view: &View) -> Value {
             "bytes": overview.and_then(|seen| seen.store_bytes),
             "freeBytes": view.space.map(|(free, _)| free),
             "lease": overview.and_then(|seen| seen.lease.as_ref()),
+            "historiesLease": overview.and_then(|seen| seen.histories_lease.as_ref()),
             "unreadable": overview.map(|seen| &seen.unreadable),
         },
         "configuration": view.reload,
@@ -44,7 +45,7 @@ fn job(task: &TaskView) -> Value {
     let running = task.running.as_ref().map(|running| {
         let reading = running.progress.reading();
         json!({
-            "started": running.started, "why": running.why, "phase": reading.phase,
+            "run": running.run, "started": running.started, "why": running.why, "phase": reading.phase,
             "bytes": reading.bytes, "totalBytes": reading.total, "rows": reading.rows,
         })
     });
@@ -60,6 +61,7 @@ fn job(task: &TaskView) -> Value {
         "oldest": task.oldest().map(|kept| kept.summary.started),
         "backups": task.backups.len(),
         "record": task.record,
+        "namespaces": task.namespaces(),
     })
 }
 

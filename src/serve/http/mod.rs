@@ -4,6 +4,8 @@
 mod api;
 mod auth;
 mod calendar;
+mod histories;
+mod namespaces;
 mod page;
 mod parts;
 
@@ -22,6 +24,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+use histories::Readers;
 
 use super::engine::Requests;
 use super::view::View;
@@ -45,6 +49,8 @@ const BODY_BYTES: usize = 1024;
 pub(super) struct Site {
     pub views: watch::Receiver<Arc<View>>,
     pub requests: Requests,
+    /// Room for those who read histories.
+    pub readers: Readers,
 }
 
 impl Site {
@@ -60,7 +66,7 @@ pub async fn serve(
     requests: Requests,
     stop: CancellationToken,
 ) {
-    let router = router(Site { views, requests });
+    let router = router(Site { views, requests, readers: Readers::default() });
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let mut open = JoinSet::new();
     loop {
@@ -112,6 +118,9 @@ fn router(site: Site) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(numbers))
+        .route("/histories", get(histories::list))
+        .route("/histories/run", get(histories::run))
+        .route("/histories/run.json", get(histories::download))
         .route("/api/v1/status", get(api::status))
         .route("/api/v1/jobs/{job}", post(api::start))
         .fallback(|| async { api::refusal(StatusCode::NOT_FOUND, "there is nothing here", None) })

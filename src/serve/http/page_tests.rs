@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 use jobs::overview::Overview;
 
 use super::*;
+use crate::serve::Task;
 use crate::serve::view::{Counters, Reload, TaskView, Trouble};
 
 fn view(now: DateTime<Utc>) -> View {
@@ -15,14 +16,17 @@ fn view(now: DateTime<Utc>) -> View {
         runs: vec![],
         unreadable: vec![],
         lease: None,
+        histories_lease: None,
         store_bytes: Some(0),
     };
     View {
         store: "/backups/<script>alert(1)</script>".into(),
+        catalogue: vault::Catalogue::new(Arc::new(vault::MemoryStore::new())),
         overview: Some(Arc::new(overview)),
         trouble: None,
         space: None,
         tasks: vec![TaskView {
+            task: Task::Export,
             name: "export",
             schedule: Some(("0 2 * * *".into(), "UTC".into())),
             next: None,
@@ -37,6 +41,7 @@ fn view(now: DateTime<Utc>) -> View {
         overdue_after: TimeDelta::hours(26),
         stopping: false,
         token: None,
+        browse: true,
     }
 }
 

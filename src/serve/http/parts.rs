@@ -5,9 +5,12 @@ use chrono_tz::Tz;
 use jobs::Verdict;
 use jobs::overview::Kept;
 use maud::{Markup, html};
+use vault::lease::Held;
 
 use super::calendar::{self, Day, DayVerdict};
+use super::namespaces;
 use crate::output;
+use crate::serve::Task;
 use crate::serve::agenda::{Due, Why};
 use crate::serve::view::{Running, TaskView, View};
 
@@ -64,7 +67,13 @@ pub fn answer(view: &View, now: DateTime<Utc>) -> Answer {
         return bad("Store away", "Nothing can be restored while the store does not answer", more);
     }
     let text = format!("You could restore the state of {} ago", output::span(age));
-    let class = if overview.unreadable.is_empty() { "good" } else { "warn" };
+    let archive = namespaces::answer(view, now);
+    let class = match &archive {
+        Some(archive) if !archive.good => "warn",
+        _ if !overview.unreadable.is_empty() => "warn",
+        _ => "good",
+    };
+    more.extend(archive.map(|archive| archive.text));
     Answer { class, short: "Good", text, more }
 }
 
@@ -101,7 +110,10 @@ fn complaint(error: &str, hint: Option<&str>, when: DateTime<Utc>) -> Markup {
 
 /// A job: its sources, its week, its runs.
 pub fn task(view: &View, task: &TaskView, now: DateTime<Utc>) -> Markup {
-    let zone = task.schedule.as_ref().and_then(|(_, zone)| zone.parse().ok()).unwrap_or(Tz::UTC);
+    if task.task == Task::Archive {
+        return namespaces::section(view, task, now);
+    }
+    let zone = zone(task);
     let week = calendar::week(&task.backups, zone, now);
     html! {
         section aria-labelledby=(task.name) {
@@ -112,19 +124,30 @@ pub fn task(view: &View, task: &TaskView, now: DateTime<Utc>) -> Markup {
             ol class="week" aria-labelledby={ (task.name) "-week" } {
                 @for day in &week { (one_day(day)) }
             }
-            h3 { "Runs" }
-            dl {
-                dt { "Next" } dd { (next(task, zone, now)) }
-                dt { "Last" } dd { (last(task)) }
-            }
-            @if let Some((error, hint, when)) = last_error(task) {
-                (complaint(error, hint, when))
-            }
+            (runs(task, now))
         }
     }
 }
 
-fn progress(running: &Running, now: DateTime<Utc>) -> Markup {
+fn zone(task: &TaskView) -> Tz {
+    task.schedule.as_ref().and_then(|(_, zone)| zone.parse().ok()).unwrap_or(Tz::UTC)
+}
+
+/// The next run and the last one, and what went wrong in that.
+pub fn runs(task: &TaskView, now: DateTime<Utc>) -> Markup {
+    html! {
+        h3 { "Runs" }
+        dl {
+            dt { "Next" } dd { (next(task, zone(task), now)) }
+            dt { "Last" } dd { (last(task)) }
+        }
+        @if let Some((error, hint, when)) = last_error(task) {
+            (complaint(error, hint, when))
+        }
+    }
+}
+
+pub fn progress(running: &Running, now: DateTime<Utc>) -> Markup {
     let reading = running.progress.reading();
     let phase = if reading.phase.is_empty() { "waiting for the lease" } else { reading.phase };
     html! {
@@ -198,7 +221,7 @@ fn trend(now: u64, before: Option<u64>) -> String {
     }
 }
 
-fn tag(class: &str, text: &str) -> Markup {
+pub fn tag(class: &str, text: &str) -> Markup {
     html! { span class={ "tag " (class) } { (text) } }
 }
 
@@ -253,7 +276,7 @@ fn last(task: &TaskView) -> Markup {
             };
             html! {
                 (tag(class, word)) " " (output::moment(last.finished)) ", took " (took(last.started, last.finished))
-                @if let Some(backup) = &last.backup { br; code { (backup) } }
+                @if last.verdict == Verdict::Done || last.backup.is_some() { br; code { (last.made()) } }
             }
         }
         (None, Some(record)) => {
@@ -295,17 +318,23 @@ pub fn store(view: &View, now: DateTime<Utc>) -> Markup {
                 @if let Some((free, total)) = view.space {
                     dt { "Free" } dd { (output::bytes(free)) " of " (output::bytes(total)) }
                 }
-                dt { "At work" }
-                dd {
-                    @match overview.and_then(|seen| seen.lease.as_ref()) {
-                        Some(lease) => { (lease.holder) ", since " (output::moment(lease.acquired)) }
-                        None => { "nobody" }
-                    }
-                }
+                dt { "At work on backups" }
+                dd { (holder(overview.and_then(|seen| seen.lease.as_ref()))) }
+                dt { "At work on histories" }
+                dd { (holder(overview.and_then(|seen| seen.histories_lease.as_ref()))) }
                 @if let Some(seen) = overview {
                     dt { "Looked at" } dd { (output::age(seen.now, now)) " ago" }
                 }
             }
+        }
+    }
+}
+
+fn holder(lease: Option<&Held>) -> Markup {
+    html! {
+        @match lease {
+            Some(lease) => { (lease.holder) ", since " (output::moment(lease.acquired)) }
+            None => { "nobody" }
         }
     }
 }

@@ -13,6 +13,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::error::Error;
+use crate::s3::Client;
 
 use calendar::{DAY_MICROS, Day};
 use manifest::Part;
@@ -120,6 +121,30 @@ impl Histories {
         make(&store.join(&manifests))?;
         put(store, &format!("{manifests}/{id}.json"), &manifest::document(&id, &day, &parts))
     }
+}
+
+/// Copies a store that is a folder into a bucket.
+///
+/// # Errors
+/// When a file cannot be read, or the server refuses.
+pub fn upload(store: &Path, client: &Client, bucket: &str) -> Result<(), Error> {
+    upload_below(store, "", client, bucket)
+}
+
+fn upload_below(store: &Path, key: &str, client: &Client, bucket: &str) -> Result<(), Error> {
+    let folder = store.join(key);
+    let failed = || Error::io(format!("cannot read {}", folder.display()));
+    for entry in fs::read_dir(&folder).map_err(failed())? {
+        let entry = entry.map_err(failed())?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let key = if key.is_empty() { name } else { format!("{key}/{name}") };
+        if entry.path().is_dir() {
+            upload_below(store, &key, client, bucket)?;
+        } else {
+            client.put(bucket, &key, &fs::read(entry.path()).map_err(failed())?)?;
+        }
+    }
+    Ok(())
 }
 
 fn make(folder: &Path) -> Result<(), Error> {

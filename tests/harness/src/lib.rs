@@ -7,22 +7,34 @@
 
 pub mod aidp;
 pub mod bench;
+pub mod browser;
 pub mod cache;
+pub mod clock;
 mod command;
 pub mod compare;
+pub mod drills;
 mod error;
+pub mod history_edit;
 pub mod history_fixture;
 pub mod history_kills;
+pub mod image;
 pub mod kills;
+pub mod kubernetes;
+pub mod manifests;
 pub mod matrix;
 pub mod minio;
 mod parts;
+pub mod podman;
 pub mod postgres;
 mod process;
 pub mod progress;
+pub mod prometheus;
 pub mod proxy;
+pub mod replayers;
 mod run;
 pub mod s3;
+pub mod sidecar;
+pub mod soak;
 pub mod temporal;
 pub mod versitygw;
 

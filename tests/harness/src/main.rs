@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{demo, install, kills, matrix, test, up};
+use commands::{demo, drills, install, kills, matrix, screenshots, soak, test, up};
 
 /// Installs and starts real servers, and shows and tests aidp-backup on them.
 #[derive(Debug, Parser)]
@@ -29,8 +29,14 @@ enum Verb {
     Test(test::Options),
     /// Kill exports at random moments: nothing broken is ever listed (long)
     Kills(kills::Options),
+    /// Drills of good backups of a busy Temporal: each must pass (long)
+    Drills(drills::Options),
     /// Round trips between all servers and all stock pg_restore (long)
     Matrix(matrix::Options),
+    /// A sidecar under load: no run missed or doubled, memory flat (long)
+    Soak(soak::Options),
+    /// Take README's pictures of the sidecar's pages
+    Screenshots(screenshots::Options),
     /// Ours and the stock tools' figures side by side
     Bench(harness::bench::Options),
 }
@@ -42,7 +48,10 @@ fn main() -> ExitCode {
         Verb::Up(options) => up::run(&options),
         Verb::Test(options) => test::run(&options),
         Verb::Kills(options) => kills::run(&options),
+        Verb::Drills(options) => drills::run(&options),
         Verb::Matrix(options) => matrix::run(&options),
+        Verb::Soak(options) => soak::run(&options),
+        Verb::Screenshots(options) => screenshots::run(&options),
         Verb::Bench(options) => harness::bench::run(&options),
     };
     match done {

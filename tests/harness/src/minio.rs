@@ -17,6 +17,7 @@ const MODULE: Module = Module {
     go_sum: include_str!("../tools/minio/go.sum"),
     packages: &["github.com/minio/minio"],
     arguments: &[],
+    sources: &[],
 };
 
 /// A running MinIO.

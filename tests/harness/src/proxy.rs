@@ -16,6 +16,9 @@ use crate::error::Error;
 /// How much is read at once: small enough that a cut lands near its byte.
 const CHUNK: usize = 16 * 1024;
 
+/// How long the proxy's own address may take to answer.
+const WAKE_LIMIT: Duration = Duration::from_secs(5);
+
 /// Which way bytes flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
@@ -34,6 +37,8 @@ struct Rules {
     refusing: bool,
     /// Bytes still to be passed in a direction, over all connections, before all are cut.
     cuts: HashMap<Direction, u64>,
+    /// Bytes that may pass on each connection before that one is cut.
+    each: HashMap<Direction, u64>,
 }
 
 #[derive(Debug, Default)]
@@ -66,12 +71,19 @@ impl Proxy {
     /// # Errors
     /// When it cannot listen or the target's address is not one.
     pub fn start(target: &str) -> Result<Self, Error> {
+        Self::start_at("127.0.0.1", target)
+    }
+
+    /// Listens on a free port of this address.
+    ///
+    /// # Errors
+    /// As [`Proxy::start`].
+    pub fn start_at(on: &str, target: &str) -> Result<Self, Error> {
         let parsed: SocketAddr = target
             .parse()
             .map_err(io::Error::other)
             .map_err(Error::io(format!("{target} is not an address")))?;
-        let listener =
-            TcpListener::bind(("127.0.0.1", 0)).map_err(Error::io("the proxy cannot listen"))?;
+        let listener = TcpListener::bind((on, 0)).map_err(Error::io("the proxy cannot listen"))?;
         let address = listener.local_addr().map_err(Error::io("the proxy cannot listen"))?;
         let shared = Arc::new(Shared::default());
         let theirs = Arc::clone(&shared);
@@ -115,6 +127,14 @@ impl Proxy {
     pub fn cut_after(&self, direction: Direction, bytes: u64) {
         self.change(|state| {
             state.rules.cuts.insert(direction, bytes);
+        });
+    }
+
+    /// Cuts every connection for itself as soon as this many bytes have passed on it in this
+    /// direction, until [`Proxy::heal`].
+    pub fn cut_each_after(&self, direction: Direction, bytes: u64) {
+        self.change(|state| {
+            state.rules.each.insert(direction, bytes);
         });
     }
 
@@ -180,8 +200,9 @@ impl Drop for Proxy {
             cut_all(state);
         });
         // Wakes the acceptor, which then sees that it is over.
-        drop(TcpStream::connect(self.address));
-        if let Some(acceptor) = self.acceptor.take() {
+        let woken = TcpStream::connect_timeout(&self.address, WAKE_LIMIT);
+        // Where the address itself is gone nothing wakes it, and it ends with the process.
+        if let Some(acceptor) = self.acceptor.take().filter(|_| woken.is_ok()) {
             let _ = acceptor.join();
         }
     }
@@ -272,12 +293,18 @@ fn pump(
     shared: &Shared,
 ) -> io::Result<()> {
     let mut chunk = vec![0; CHUNK];
+    let mut sent = 0_u64;
     loop {
         let read = from.read(&mut chunk)?;
         let Some(bytes) = chunk.get(..read).filter(|bytes| !bytes.is_empty()) else {
             return Ok(());
         };
-        let allowed = admit(direction, bytes.len(), shared);
+        let mut allowed = admit(direction, bytes.len(), shared);
+        let each = shared.lock().rules.each.get(&direction).copied();
+        let left = each.map_or(u64::MAX, |limit| limit.saturating_sub(sent));
+        let is_last = left < allowed as u64;
+        allowed = usize::try_from(left).map_or(allowed, |left| left.min(allowed));
+        sent += allowed as u64;
         to.write_all(bytes.get(..allowed).unwrap_or(bytes))?;
         let mut state = shared.lock();
         *state.passed.entry(direction).or_default() += allowed as u64;
@@ -288,6 +315,7 @@ fn pump(
                 cut_all(&mut state);
             }
         }
+        state.cut += u64::from(is_last);
         drop(state);
         shared.changed.notify_all();
         if allowed < read {

@@ -20,6 +20,7 @@ const MODULE: Module = Module {
     go_sum: include_str!("../tools/versitygw/go.sum"),
     packages: &["github.com/versity/versitygw/cmd/versitygw"],
     arguments: &[],
+    sources: &[],
 };
 
 /// A running versitygw.

@@ -2,6 +2,7 @@
 
 mod binary;
 mod digest;
+mod fields;
 mod text;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use self::text::TextRows;
 use crate::Error;
 
 pub use self::digest::RowDigest;
+pub use self::fields::{Field, Fields};
 
 /// What a data file of text rows ends in, as `pg_dump` writes it: without it a direct restore
 /// works, but `pg_restore -f -` prints a broken script. Binary data must not have it.

@@ -133,10 +133,12 @@ pub(super) fn unknown(name: &str, place: &str) -> Error {
         .map(|k| (distance(name, k.name), k.name))
         .min()
         .filter(|(d, _)| *d <= 2)
-        .map(|(_, name)| format!("did you mean {name:?}? "))
-        .unwrap_or_default();
+        .map(|(_, near)| near);
+    // What is like no keyword may be a part of a password.
+    let name = near.map(|_| format!("keyword {name:?}")).unwrap_or_else(|| "keyword".to_owned());
+    let near = near.map(|near| format!("did you mean {near:?}? ")).unwrap_or_default();
     settings_error(
-        format!("unknown keyword {name:?} in {place}"),
+        format!("unknown {name} in {place}"),
         format!("{near}the keywords are libpq's: host, port, dbname, user, sslmode, ..."),
     )
 }

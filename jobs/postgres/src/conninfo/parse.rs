@@ -22,9 +22,20 @@ pub(super) fn parse(text: &str) -> Result<Settings, Error> {
         key_value(text)
     } else if text.is_empty() {
         Ok(Settings::new())
+    } else if looks_like_address(text) {
+        Err(settings_error(
+            "this is neither a URL of PostgreSQL nor the name of a database".to_owned(),
+            "a URL begins with postgresql://; a database whose name looks like an address is given as dbname='...'",
+        ))
     } else {
         Ok(Settings::from([("dbname", text.to_owned())]))
     }
+}
+
+/// Whether a text that is no connection string looks like one that was misspelt, which may hold a
+/// password.
+fn looks_like_address(text: &str) -> bool {
+    text.contains(":/") || text.split_once('@').is_some_and(|(user, _)| user.contains(':'))
 }
 
 fn set(settings: &mut Settings, name: &str, value: String, place: &str) -> Result<(), Error> {
@@ -214,6 +225,20 @@ mod tests {
     fn same(text: &str, expected: &[(&'static str, &str)]) {
         let expected: Settings = expected.iter().map(|(k, v)| (*k, (*v).to_owned())).collect();
         assert_eq!(parse(text).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_looks_like_a_misspelt_url_is_refused_without_its_password() {
+        for text in [
+            "postgresql:/u:hunter2@h/db",
+            "u:hunter2@h/db",
+            "https://u:hunter2@h/db",
+            "a b=hunter2",
+        ] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+        same("a@b", &[("dbname", "a@b")]);
     }
 
     #[test]

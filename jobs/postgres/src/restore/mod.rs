@@ -9,6 +9,7 @@ mod archive;
 mod data;
 mod database;
 mod end_marker;
+mod in_use;
 mod inserts;
 mod large_objects;
 mod preflight;
@@ -20,8 +21,10 @@ mod sql;
 mod statement;
 mod status;
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::Utc;
 use pgarchive::{ArchiveSource, Toc};
@@ -58,6 +61,15 @@ impl Prepare {
     }
 }
 
+/// A database by what it is, not by what it is called from here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Original {
+    /// System identifier of its cluster.
+    pub system_identifier: String,
+    /// Its name there.
+    pub database: String,
+}
+
 /// How to restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RestoreOptions {
@@ -65,6 +77,8 @@ pub struct RestoreOptions {
     pub jobs: NonZeroUsize,
     /// What becomes of the target before.
     pub prepare: Prepare,
+    /// The database that the archive is of, whose content is not to be dropped for this.
+    pub protect: Option<Original>,
     /// Leave every object to the role that restores.
     pub no_owner: bool,
     /// Restore neither grants nor default privileges.
@@ -86,6 +100,7 @@ impl Default for RestoreOptions {
         Self {
             jobs: NonZeroUsize::new(2).unwrap_or(NonZeroUsize::MIN),
             prepare: Prepare::default(),
+            protect: None,
             no_owner: false,
             no_privileges: false,
             no_tablespaces: false,
@@ -107,8 +122,18 @@ pub struct Restored {
     pub large_objects: u64,
     /// Entries restored, data included.
     pub entries: u64,
+    /// Time that indexes, constraints and all that comes after the rows took, added up over the
+    /// sessions.
+    pub after_rows: Duration,
     /// What was done for Temporal, when this is one of its databases.
     pub temporal: Option<TemporalCopy>,
+}
+
+/// Every role that a restore of all of `toc` needs: owners, grantees, and those of policies, user
+/// mappings and settings.
+pub fn roles(toc: &Toc) -> BTreeSet<String> {
+    let options = RestoreOptions { prepare: Prepare::Create, ..RestoreOptions::default() };
+    preflight::Requirements::of(toc.entries.iter(), &options).roles()
 }
 
 /// Finds out whether the archive behind `source` can go into the database that `target` names, and
@@ -186,6 +211,7 @@ pub async fn restore(
             tables: done.tables,
             large_objects: done.large_objects,
             entries: status.done(),
+            after_rows: status.after_rows(),
             temporal: archive.temporal.clone().map(|schema| TemporalCopy {
                 schema,
                 settled: temporal,

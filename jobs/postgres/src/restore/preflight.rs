@@ -54,6 +54,11 @@ impl Requirements {
         needed
     }
 
+    /// All roles.
+    pub(super) fn roles(self) -> BTreeSet<String> {
+        self.owners.into_iter().chain(self.grantees).chain(self.others).collect()
+    }
+
     /// # Errors
     /// [`Error::Refused`] names everything of one kind that is missing.
     pub(super) async fn check(&self, session: &mut Session) -> Result<(), Error> {

@@ -2,8 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Instant;
 
-use pgarchive::{DumpId, Entry};
+use pgarchive::{DumpId, Entry, Section};
 use tokio::task::JoinSet;
 
 use super::archive::{Archive, Part};
@@ -120,10 +121,16 @@ pub(super) async fn in_parallel(
             match schedule.next() {
                 Next::Run(index) => {
                     let archive = Arc::clone(archive);
+                    let status = Arc::clone(status);
                     running.spawn(async move {
                         let put = match archive.entry(index) {
                             Some((entry, part)) => {
-                                restore_entry(&mut writer, &archive, entry, part).await?
+                                let began = Instant::now();
+                                let put = restore_entry(&mut writer, &archive, entry, part).await?;
+                                if entry.section == Section::PostData {
+                                    status.spent_after_rows(began.elapsed());
+                                }
+                                put
                             }
                             None => Put::Definition,
                         };

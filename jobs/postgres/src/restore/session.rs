@@ -214,8 +214,10 @@ fn lost_to_another(error: &sqlx::Error) -> bool {
 /// than this gain little.
 const MAX_INDEX_WORKERS: usize = 4;
 
-/// `_doSetFixedOutputState()` in `pg_backup_archiver.c`, and `synchronous_commit`: one commit
-/// at the end of the restore makes everything before it durable.
+/// `_doSetFixedOutputState()` in `pg_backup_archiver.c`, and more. `synchronous_commit`: one commit
+/// at the end of the restore makes everything before it durable. `array_nulls`: a database that has
+/// it off would take the NULLs in arrays for words. `default_transaction_read_only`: a database
+/// that has it on could not be filled.
 const FIXED: &str = "\
 SET statement_timeout = 0;
 SET lock_timeout = 0;
@@ -225,4 +227,6 @@ SET xmloption = content;
 SET client_min_messages = warning;
 SET row_security = off;
 SET synchronous_commit = off;
+SET array_nulls = on;
+SET default_transaction_read_only = off;
 ";

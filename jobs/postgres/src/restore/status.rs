@@ -18,6 +18,7 @@ pub(super) struct Status {
     created: AtomicBool,
     done: AtomicU64,
     total: AtomicU64,
+    after_rows_micros: AtomicU64,
     /// Backends of the sessions opened, and the database they are in.
     backends: Mutex<Vec<i32>>,
 }
@@ -42,6 +43,17 @@ impl Status {
     /// Entries that are in.
     pub(super) fn done(&self) -> u64 {
         self.done.load(Ordering::Relaxed)
+    }
+
+    /// An index, a constraint or the like took so long.
+    pub(super) fn spent_after_rows(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.after_rows_micros.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// What such entries took together.
+    pub(super) fn after_rows(&self) -> Duration {
+        Duration::from_micros(self.after_rows_micros.load(Ordering::Relaxed))
     }
 
     /// A session works for this restore.

@@ -31,6 +31,21 @@ impl Row {
         self.row.try_get_unchecked(column).map_err(|source| self.context.error(source))
     }
 
+    /// The value of the only column, whatever it is called; as [`get`](Self::get).
+    ///
+    /// # Errors
+    /// As [`get`](Self::get), also when there are several columns.
+    pub fn only<'r, T>(&'r self) -> Result<T, Error>
+    where
+        T: Decode<'r, Postgres>,
+    {
+        if self.row.len() != 1 {
+            let several = sqlx::Error::Protocol("the row has not exactly one column".to_owned());
+            return Err(self.context.error(several));
+        }
+        self.row.try_get_unchecked(0).map_err(|source| self.context.error(source))
+    }
+
     /// An OID.
     ///
     /// # Errors

@@ -5,7 +5,9 @@
 //! are those of Temporal's `schema/postgresql/v12`.
 
 mod outlook;
+pub mod sanity;
 mod timer_task;
+mod wire;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -41,6 +43,16 @@ const MAIN: [&str; 5] =
 
 /// The table that only the visibility database has.
 const VISIBILITY: &str = "executions_visibility";
+
+/// What a cluster still means to do.
+const TASKS: [&str; 6] = [
+    "history_immediate_tasks",
+    "history_scheduled_tasks",
+    "replication_tasks",
+    "timer_tasks",
+    "transfer_tasks",
+    "visibility_tasks",
+];
 
 /// Both have this one.
 const VERSION: &str = "schema_version";
@@ -89,6 +101,39 @@ pub struct Settled {
     pub members_removed: u64,
     /// Database name that the schema version had, if it was another one.
     pub renamed_from: Option<String>,
+}
+
+/// Takes everything out of a copy that a server would do by itself, so that it can be looked at:
+/// no timer fires, nothing is deleted, no task is handed to anybody. Gives the tables emptied.
+///
+/// # Errors
+/// [`Error::Query`].
+pub async fn freeze(
+    session: &mut Session,
+    temporal: &TemporalSchema,
+) -> Result<Vec<String>, Error> {
+    let doing = "looking for Temporal's tables of tasks";
+    let list = TASKS.map(quote_literal).join(", ");
+    let sql = format!(
+        "SELECT tablename::pg_catalog.text AS name FROM pg_catalog.pg_tables \
+         WHERE schemaname = {} AND tablename IN ({list}) ORDER BY 1",
+        quote_literal(&temporal.schema)
+    );
+    let rows = session.rows(doing, &sql).await?;
+    let names: Vec<String> = rows.iter().map(|row| row.get("name")).collect::<Result<_, _>>()?;
+    for name in &names {
+        let table = quote_qualified(&temporal.schema, name);
+        let doing = "emptying Temporal's tasks";
+        session.execute(doing, &format!("TRUNCATE TABLE ONLY {table}")).await?;
+    }
+    Ok(names)
+}
+
+/// Id and type of an activity (`ActivityInfo` of `temporal/server/api/persistence/v1`); `None` when
+/// the message is none.
+pub fn activity(data: &[u8]) -> Option<(String, String)> {
+    let kind = wire::bytes(data, 34).and_then(|kind| wire::text(kind, 1)).unwrap_or_default();
+    Some((wire::text(data, 8)?.to_owned(), kind.to_owned()))
 }
 
 /// Makes the copy in `session` one that a server can start on: no members of the live

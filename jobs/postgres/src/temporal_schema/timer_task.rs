@@ -85,7 +85,7 @@ impl Kind {
     }
 }
 
-fn varint(data: &mut &[u8]) -> Option<u64> {
+pub(super) fn varint(data: &mut &[u8]) -> Option<u64> {
     let mut value = 0u64;
     for shift in (0..64).step_by(7) {
         let (&byte, rest) = data.split_first()?;
@@ -98,7 +98,7 @@ fn varint(data: &mut &[u8]) -> Option<u64> {
     None
 }
 
-fn take<'a>(data: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
+pub(super) fn take<'a>(data: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
     let (value, rest) = data.split_at_checked(length)?;
     *data = rest;
     Some(value)

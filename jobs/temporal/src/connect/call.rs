@@ -76,9 +76,9 @@ impl Connection {
     }
 
     async fn attempt(&self, request: &Request) -> Result<Raw, Status> {
-        let service = self.inner.client.workflow_service();
         let deadline = self.inner.limiter.limits.deadline;
-        transport::raw(request.clone().send(service, deadline)).await
+        let call = request.clone().send(&self.inner.client, deadline);
+        transport::raw(request.instead(), call).await
     }
 
     /// Gives the client another token where the file has one.
@@ -160,7 +160,8 @@ impl<'a> Turn<'a> {
                 limiter.visibility(namespace).await;
                 turn.namespace = Some(namespace.to_owned());
             }
-            Request::Namespace(_) | Request::Namespaces(_) | Request::TaskQueue(_) => {}
+            // Imports are as many at a time as their caller wants.
+            _ => {}
         }
         turn
     }

@@ -84,8 +84,10 @@ pub(super) fn tls_problem(error: &(dyn StdError + 'static)) -> Option<Certificat
         if let Some(alert) = error.to_string().strip_prefix("received fatal alert: ") {
             return Some(match alert {
                 "CertificateRequired" => CertificateProblem::ClientCertificateMissing,
-                "BadCertificate" | "UnknownCA" | "CertificateExpired" | "CertificateUnknown"
-                | "AccessDenied" => CertificateProblem::ClientCertificateRefused,
+                "CertificateExpired" => CertificateProblem::ClientCertificateExpired,
+                "BadCertificate" | "UnknownCA" | "CertificateUnknown" | "AccessDenied" => {
+                    CertificateProblem::ClientCertificateRefused
+                }
                 _ => CertificateProblem::Other,
             });
         }
@@ -119,10 +121,12 @@ fn problem(error: &rustls::Error) -> CertificateProblem {
         TlsError::AlertReceived(AlertDescription::CertificateRequired) => {
             CertificateProblem::ClientCertificateMissing
         }
+        TlsError::AlertReceived(AlertDescription::CertificateExpired) => {
+            CertificateProblem::ClientCertificateExpired
+        }
         TlsError::AlertReceived(
             AlertDescription::BadCertificate
             | AlertDescription::UnknownCA
-            | AlertDescription::CertificateExpired
             | AlertDescription::CertificateUnknown
             | AlertDescription::AccessDenied,
         ) => CertificateProblem::ClientCertificateRefused,

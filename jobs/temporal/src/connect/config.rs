@@ -39,11 +39,12 @@ pub(super) struct Settings {
     pub(super) options: ConnectionOptions,
 }
 
-/// A codec server, which decodes payloads for people. Archiving never asks it.
-#[derive(Clone, PartialEq, Eq)]
+/// A codec server, which decodes payloads for people. Archiving never asks it. Each of its settings
+/// may come from elsewhere than the others.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct CodecServer {
     /// URL; `{namespace}` in it stands for the namespace.
-    pub endpoint: String,
+    pub endpoint: Option<String>,
     /// Value of the header `Authorization`.
     pub authorization: Option<String>,
 }
@@ -54,15 +55,16 @@ impl std::fmt::Debug for CodecServer {
     }
 }
 
-/// The codec server that `TEMPORAL_CODEC_ENDPOINT` or the profile names.
+/// What `TEMPORAL_CODEC_ENDPOINT`, `TEMPORAL_CODEC_AUTH` or the profile say of a codec server.
 ///
 /// # Errors
 /// When the settings cannot be read.
-pub fn codec_server(options: &Options) -> Result<Option<CodecServer>, Error> {
+pub fn codec_server(options: &Options) -> Result<CodecServer, Error> {
     let codec = profile(options)?.codec;
-    Ok(codec.and_then(|codec| {
-        let endpoint = codec.endpoint.filter(|endpoint| !endpoint.is_empty())?;
-        Some(CodecServer { endpoint, authorization: codec.auth.filter(|auth| !auth.is_empty()) })
+    let said = |text: Option<String>| text.filter(|text| !text.is_empty());
+    Ok(codec.map_or_else(CodecServer::default, |codec| CodecServer {
+        endpoint: said(codec.endpoint),
+        authorization: said(codec.auth),
     }))
 }
 
@@ -272,8 +274,8 @@ mod tests {
         assert_eq!(tls.server_root_ca_cert.as_deref(), Some(b"authority".as_slice()));
         assert_eq!(tls.domain.as_deref(), Some("t.example"));
         assert_eq!(settings.options.api_key.as_deref(), Some("token"));
-        let codec = codec_server(&options).unwrap().unwrap();
-        assert_eq!(codec.endpoint, "http://codec");
+        let codec = codec_server(&options).unwrap();
+        assert_eq!(codec.endpoint.as_deref(), Some("http://codec"));
         assert_eq!(codec.authorization.as_deref(), Some("Bearer x"));
         assert!(!format!("{codec:?}").contains("Bearer"));
         options.environment.insert("TEMPORAL_ADDRESS".into(), "other:7233".into());

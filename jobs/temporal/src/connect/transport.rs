@@ -52,6 +52,17 @@ pub(crate) struct Raw {
 #[derive(Debug, Default)]
 struct Slot {
     state: Mutex<State>,
+    instead: Option<Instead>,
+}
+
+/// A call that goes out in place of the one that the client makes: to a service that the client
+/// has no stubs for, with the headers that it gives to all calls.
+#[derive(Debug, Clone)]
+pub(super) struct Instead {
+    /// `/SERVICE/RPC`.
+    pub(super) path: &'static str,
+    /// The request, encoded.
+    pub(super) message: Bytes,
 }
 
 #[derive(Debug, Default)]
@@ -68,8 +79,11 @@ impl Slot {
 }
 
 /// Runs a call that the client makes and gives the bytes that it answered with.
-pub(super) async fn raw(call: impl Future<Output = Result<(), Status>>) -> Result<Raw, Status> {
-    let (result, state) = watched(call).await;
+pub(super) async fn raw(
+    instead: Option<Instead>,
+    call: impl Future<Output = Result<(), Status>>,
+) -> Result<Raw, Status> {
+    let (result, state) = watched(instead, call).await;
     match (state.answer, result) {
         // The transport's own status has its causes still attached.
         (Some(Err(status)), _) | (None, Err(status)) => Err(status),
@@ -81,12 +95,12 @@ pub(super) async fn raw(call: impl Future<Output = Result<(), Status>>) -> Resul
 /// Runs calls that the client makes for itself; gives what it made of them, and how the last one
 /// failed, with its causes still attached.
 pub(super) async fn failure<T>(call: impl Future<Output = T>) -> (T, Option<Status>) {
-    let (result, state) = watched(call).await;
+    let (result, state) = watched(None, call).await;
     (result, state.answer.and_then(Result::err))
 }
 
-async fn watched<T>(call: impl Future<Output = T>) -> (T, State) {
-    let slot = Arc::new(Slot::default());
+async fn watched<T>(instead: Option<Instead>, call: impl Future<Output = T>) -> (T, State) {
+    let slot = Arc::new(Slot { instead, ..Slot::default() });
     let result = SLOT.scope(Arc::clone(&slot), call).await;
     let state = std::mem::take(&mut *slot.state.lock().unwrap_or_else(PoisonError::into_inner));
     (result, state)
@@ -128,12 +142,15 @@ pub(super) fn service(
 }
 
 async fn unary(metered: Metered, request: GrpcRequest, slot: Arc<Slot>) -> Result<Bytes, Status> {
-    let path = format!("/{}/{}", request.service, request.rpc);
+    let (path, message) = match slot.instead.clone() {
+        Some(instead) => (instead.path.to_owned(), instead.message),
+        None => (format!("/{}/{}", request.service, request.rpc), request.proto),
+    };
     let path = path.parse().map_err(|_| Status::internal("a path that is none"))?;
     let mut call = tonic::Request::from_parts(
         MetadataMap::from_headers(request.headers),
         tonic::Extensions::default(),
-        request.proto,
+        message,
     );
     call.extensions_mut().insert(slot);
     let mut grpc = Grpc::new(metered).max_decoding_message_size(LARGEST);

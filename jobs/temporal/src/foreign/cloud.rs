@@ -6,32 +6,15 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use super::folder::{Folder, io};
+use super::folder::io;
 use super::{Error, History, MAX_BYTES, Place};
 use crate::json::wire::{Reader, Value};
 
 /// Key of the only field on each level: number 1, length-delimited.
 const FIELD: u64 = 0x0a;
 
-/// The items of all files that are exports. What is none is passed over, unless it is the only
-/// file there is.
-pub(super) fn find(folder: &Folder) -> Result<Vec<Place>, Error> {
-    let mut places = Vec::new();
-    for file in &folder.files {
-        let found = items(file)?;
-        match found {
-            Ok(found) => places.extend(found),
-            Err(problem) if folder.files.len() == 1 => {
-                return Err(Error::History { path: file.clone(), problem });
-            }
-            Err(_) => {}
-        }
-    }
-    Ok(places)
-}
-
 /// Where each item of a file is; the inner error says why the file is no export.
-fn items(path: &Path) -> Result<Result<Vec<Place>, &'static str>, Error> {
+pub(super) fn items(path: &Path) -> Result<Result<Vec<Place>, &'static str>, Error> {
     let mut file = BufReader::new(File::open(path).map_err(io(path))?);
     let mut places = Vec::new();
     while !file.fill_buf().map_err(io(path))?.is_empty() {
@@ -50,6 +33,9 @@ fn items(path: &Path) -> Result<Result<Vec<Place>, &'static str>, Error> {
         };
         places.push(Place::Item { file: path.to_owned(), offset, length });
         file.seek_relative(length.cast_signed()).map_err(io(path))?;
+    }
+    if places.is_empty() {
+        return Ok(Err("is empty"));
     }
     Ok(Ok(places))
 }

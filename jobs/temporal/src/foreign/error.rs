@@ -60,6 +60,17 @@ pub enum Error {
 }
 
 impl Error {
+    /// The file or folder that is wrong; `None` when nothing is wrong but the way to it.
+    pub fn path(&self) -> Option<&std::path::Path> {
+        match self {
+            Self::Io { .. } | Self::Unknown { .. } => None,
+            Self::Json { path, .. }
+            | Self::Events { path, .. }
+            | Self::UnknownFields { path, .. }
+            | Self::History { path, .. } => Some(path),
+        }
+    }
+
     /// What mends it, when anything is known to.
     pub fn hint(&self) -> Option<&'static str> {
         match self {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::folder::{Folder, name, read_file};
+use super::folder::{beginning, name, read_file};
 use super::json::Batch;
 use super::{Error, ForeignRun, History, Place};
 
@@ -42,19 +42,26 @@ impl Record {
     }
 }
 
-/// The histories in a folder.
-pub(super) fn find(folder: &Folder) -> Result<Vec<Place>, Error> {
-    // By hashes: the highest version and its file.
-    let mut histories: BTreeMap<(&Path, &str), (i64, &PathBuf)> = BTreeMap::new();
-    let mut records: BTreeMap<&str, &PathBuf> = BTreeMap::new();
-    for file in &folder.files {
+/// What of files is histories, and what is known of their runs.
+#[derive(Debug, Default)]
+pub(super) struct Found<'f> {
+    /// By folder and hashes: the highest version and its file.
+    histories: BTreeMap<(&'f Path, &'f str), (i64, &'f PathBuf)>,
+    /// By hash of the run id.
+    records: BTreeMap<&'f str, &'f PathBuf>,
+}
+
+impl<'f> Found<'f> {
+    /// Takes a file whose name or content is that of a history or of a record; false when it is
+    /// neither.
+    pub(super) fn take(&mut self, file: &'f PathBuf) -> Result<bool, Error> {
+        let folder = file.parent().unwrap_or(file);
         if let Some(stem) = name(file).strip_suffix(".history")
             && let Some((hashes, version)) = stem.split_once('_')
             && is_decimal(hashes)
             && let Ok(version) = version.parse()
         {
-            let place = (file.parent().unwrap_or(file), hashes);
-            let best = histories.entry(place).or_insert((version, file));
+            let best = self.histories.entry((folder, hashes)).or_insert((version, file));
             if version > best.0 {
                 *best = (version, file);
             }
@@ -62,19 +69,34 @@ pub(super) fn find(folder: &Folder) -> Result<Vec<Place>, Error> {
             && let Some((_, hash)) = stem.split_once('_')
             && is_decimal(hash)
         {
-            records.insert(hash, file);
+            self.records.insert(hash, file);
+        } else if is_batches(&beginning(file)?) {
+            // Renamed, and a history all the same.
+            self.histories.insert((folder, name(file)), (0, file));
+        } else {
+            return Ok(false);
         }
+        Ok(true)
     }
-    let place = |((_, hashes), (_, file)): ((&Path, &str), (i64, &PathBuf))| {
-        // The hash of the run id stands last, and has up to 20 digits.
-        let record = (1..=20)
-            .rev()
-            .filter_map(|digits| hashes.get(hashes.len().checked_sub(digits)?..))
-            .find_map(|hash| records.get(hash));
-        let record = record.map(|path| read_record(path)).transpose()?;
-        Ok(Place::File { file: file.clone(), record: record.map(Box::new) })
-    };
-    histories.into_iter().map(place).collect()
+
+    pub(super) fn places(self) -> Result<Vec<Place>, Error> {
+        let place = |((_, hashes), (_, file)): ((&Path, &str), (i64, &PathBuf))| {
+            // The hash of the run id stands last, and has up to 20 digits.
+            let record = (1..=20)
+                .rev()
+                .filter_map(|digits| hashes.get(hashes.len().checked_sub(digits)?..))
+                .find_map(|hash| self.records.get(hash));
+            let record = record.map(|path| read_record(path)).transpose()?;
+            Ok(Place::File { file: file.clone(), record: record.map(Box::new) })
+        };
+        self.histories.iter().map(|(at, file)| place((*at, *file))).collect()
+    }
+}
+
+/// Whether a file begins as a list of batches of events does: `[{"events":[`.
+fn is_batches(bytes: &[u8]) -> bool {
+    let mut rest = bytes.iter().filter(|byte| !byte.is_ascii_whitespace());
+    b"[{\"events\":[".iter().all(|byte| rest.next() == Some(byte))
 }
 
 fn is_decimal(text: &str) -> bool {

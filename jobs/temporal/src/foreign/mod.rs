@@ -64,6 +64,7 @@ impl Kind {
 pub struct Archive {
     kind: Kind,
     places: Vec<Place>,
+    strangers: Vec<PathBuf>,
     reader: Reader,
 }
 
@@ -140,30 +141,52 @@ impl ForeignRun {
     }
 }
 
-/// Looks what a folder (or one exported file) holds.
+/// Looks what a folder (or one exported file) holds. Names and places of files tell where they
+/// are as servers write them, and their first bytes where they are not.
 ///
 /// # Errors
 /// [`Error::Io`] when it cannot be read, [`Error::Unknown`] when it is none of them.
 pub fn open(path: &Path) -> Result<Archive, Error> {
     let folder = Folder::read(path)?;
-    let (kind, places) = match (filestore::find(&folder)?, s3store::find(&folder)) {
-        (files, parts) if files.is_empty() && parts.is_empty() => {
-            (Kind::CloudExport, cloud::find(&folder)?)
+    let (mut files, mut parts) = (filestore::Found::default(), s3store::Found::default());
+    let (mut items, mut strangers) = (Vec::new(), folder.others.clone());
+    for file in &folder.files {
+        if parts.take(file) || files.take(file)? || s3store::is_record(file) {
+            continue;
         }
-        (files, parts) if parts.is_empty() => (Kind::Filestore, files),
-        (_, parts) => (Kind::S3store, parts),
+        match cloud::items(file)? {
+            Ok(found) => items.extend(found),
+            Err(problem) if folder.files.len() == 1 => {
+                return Err(Error::History { path: file.clone(), problem });
+            }
+            Err(_) => strangers.push(file.clone()),
+        }
+    }
+    let (parts, files) = (parts.places(), files.places()?);
+    let kind = match (parts.is_empty(), files.is_empty()) {
+        (false, _) => Kind::S3store,
+        (true, false) => Kind::Filestore,
+        (true, true) => Kind::CloudExport,
     };
+    let places: Vec<_> = parts.into_iter().chain(files).chain(items).collect();
     if places.is_empty() {
         return Err(Error::Unknown { path: path.to_owned() });
     }
     let reader = Reader { api: Api::get(path)?, aliases: BTreeMap::new() };
-    Ok(Archive { kind, places, reader })
+    Ok(Archive { kind, places, strangers, reader })
 }
 
 impl Archive {
-    /// What kind it is.
+    /// What kind it is; where several lie side by side, the first in the order of [`Kind`] from
+    /// its end. All of them are read.
     pub fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// Files that are of no kind known here, links, and folders that lie too deep: histories may
+    /// be missing with them.
+    pub fn strangers(&self) -> &[PathBuf] {
+        &self.strangers
     }
 
     /// Names search attributes as users know them: database name, such as `Keyword02`, to the

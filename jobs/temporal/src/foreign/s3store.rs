@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::folder::{Folder, name, read_file};
+use super::folder::{name, read_file};
 use super::json::Batch;
 use super::{Error, ForeignRun, History, Place};
 
@@ -32,25 +32,42 @@ struct Header {
     is_last: bool,
 }
 
-/// The histories in a copy of a bucket: the folder of the highest version of each run.
-pub(super) fn find(folder: &Folder) -> Vec<Place> {
-    let mut runs: BTreeMap<&Path, (i64, &Path)> = BTreeMap::new();
-    for file in &folder.files {
-        let Some(version_folder) = file.parent() else { continue };
-        let Some(run) = version_folder.parent() else { continue };
+/// What of files is histories in a copy of a bucket.
+#[derive(Debug, Default)]
+pub(super) struct Found<'f> {
+    /// By run: its highest version and the folder of that.
+    runs: BTreeMap<&'f Path, (i64, &'f Path)>,
+}
+
+impl<'f> Found<'f> {
+    /// Takes a file whose place is that of a part; false when it is none.
+    pub(super) fn take(&mut self, file: &'f Path) -> bool {
+        let Some(version_folder) = file.parent() else { return false };
+        let Some(run) = version_folder.parent() else { return false };
         // RUN_ID, WORKFLOW_ID and at some height above them `history`.
         let in_history = run.ancestors().skip(2).any(|folder| name(folder) == "history");
         let (Ok(_), Ok(version), true) =
             (name(file).parse::<u32>(), name(version_folder).parse::<i64>(), in_history)
         else {
-            continue;
+            return false;
         };
-        let best = runs.entry(run).or_insert((version, version_folder));
+        let best = self.runs.entry(run).or_insert((version, version_folder));
         if version > best.0 {
             *best = (version, version_folder);
         }
+        true
     }
-    runs.into_values().map(|(_, folder)| Place::Parts { folder: folder.to_owned() }).collect()
+
+    pub(super) fn places(self) -> Vec<Place> {
+        let parts = |(_, folder): (i64, &Path)| Place::Parts { folder: folder.to_owned() };
+        self.runs.into_values().map(parts).collect()
+    }
+}
+
+/// Whether a file is what was archived of visibility in a copy of a bucket. The headers of
+/// histories say all that is needed of it.
+pub(super) fn is_record(file: &Path) -> bool {
+    file.ancestors().skip(1).any(|folder| name(folder) == "visibility")
 }
 
 /// The events of one version of a run.

@@ -59,6 +59,59 @@ pub(crate) fn named<'a>(
     Ok(Cow::Borrowed(event))
 }
 
+/// Adds the types of an event's search attributes, by name, where they have one and the server
+/// does not define them itself.
+pub(crate) fn types(
+    event: &[u8],
+    found: &mut BTreeMap<String, String>,
+) -> Result<(), &'static str> {
+    let mut reader = Reader::new(event);
+    while !reader.is_empty() {
+        let (number, Value::Bytes(attributes)) = reader.field()? else { continue };
+        let Some([_, inner]) = PLACES.iter().find(|place| place[0] == number) else { continue };
+        for all in fields(attributes, *inner)? {
+            for entry in fields(all, 1)? {
+                let (name, payload) = (last(entry, 1)?, last(entry, 2)?);
+                let Ok(name) = std::str::from_utf8(name) else { continue };
+                if is_predefined(name) {
+                    continue;
+                }
+                for metadata in fields(payload, 1)? {
+                    if last(metadata, 1)? == b"type"
+                        && let Ok(kind) = std::str::from_utf8(last(metadata, 2)?)
+                    {
+                        found.insert(name.to_owned(), kind.to_owned());
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether the server defines this search attribute itself.
+pub(crate) fn is_predefined(name: &str) -> bool {
+    PREDEFINED.iter().any(|(known, _)| *known == name)
+}
+
+/// Occurrences of a field with a length.
+fn fields(message: &[u8], wanted: u32) -> Result<Vec<&[u8]>, &'static str> {
+    let mut found = Vec::new();
+    let mut reader = Reader::new(message);
+    while !reader.is_empty() {
+        if let (number, Value::Bytes(bytes)) = reader.field()?
+            && number == wanted
+        {
+            found.push(bytes);
+        }
+    }
+    Ok(found)
+}
+
+fn last(message: &[u8], wanted: u32) -> Result<&[u8], &'static str> {
+    Ok(fields(message, wanted)?.last().copied().unwrap_or_default())
+}
+
 /// One entry of `SearchAttributes.indexed_fields`: a name and a payload.
 fn one<'a>(
     entry: &'a [u8],

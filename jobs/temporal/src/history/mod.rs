@@ -1,6 +1,7 @@
 //! One run's history, from the server to a line.
 
 pub(crate) mod alias;
+mod compare;
 mod events;
 mod pages;
 mod response;
@@ -18,6 +19,9 @@ use crate::visibility::Execution;
 use events::{Events, Out};
 use pages::Pages;
 use response::Page;
+
+pub(crate) use compare::next_event;
+pub use compare::{Difference, ReadBack};
 
 /// Pages from this size on are worked on beside the asynchronous threads.
 const HEAVY: usize = 128 << 10;

@@ -52,6 +52,10 @@ impl Default for Limits {
     }
 }
 
+/// A run with nothing new makes five or six such calls, which need not wait for each other. The
+/// server lets ten through at once (`frontend.namespaceBurstRatio.visibility`).
+const VISIBILITY_BURST: Duration = Duration::from_millis(500);
+
 /// Permits of the memory budget are so many bytes each.
 const UNIT: usize = 1 << 10;
 
@@ -132,6 +136,7 @@ impl Limiter {
     pub(crate) fn visibility_rate(&self, namespace: &str) -> Arc<Rate> {
         let mut rates = self.visibility.lock().unwrap_or_else(PoisonError::into_inner);
         let rate = rates.entry(namespace.to_owned());
-        Arc::clone(rate.or_insert_with(|| Arc::new(Rate::new(self.limits.visibility_rate))))
+        let new = || Rate::with_burst(self.limits.visibility_rate, VISIBILITY_BURST);
+        Arc::clone(rate.or_insert_with(|| Arc::new(new())))
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How far ahead of the rate calls may run after a pause.
+/// How far ahead of the rate calls may run after a pause, unless told otherwise.
 const BURST: Duration = Duration::from_millis(100);
 
 /// Never slower than this, so that a server with any capacity at all is noticed.
@@ -27,6 +27,7 @@ const GROWTH: f64 = 0.25;
 #[derive(Debug)]
 pub(crate) struct Rate {
     most: f64,
+    burst: Duration,
     state: Mutex<State>,
 }
 
@@ -44,17 +45,22 @@ struct State {
 
 impl Rate {
     pub(crate) fn new(per_second: f64) -> Self {
+        Self::with_burst(per_second, BURST)
+    }
+
+    /// A rate of which so much may be used at once, at the beginning and after a pause.
+    pub(crate) fn with_burst(per_second: f64, burst: Duration) -> Self {
         let most = if per_second.is_finite() { per_second.max(0.01) } else { 1e6 };
         let now = Instant::now();
         let state = State {
             per_second: most,
-            next: now,
+            next: now.checked_sub(burst).unwrap_or(now),
             throttled: None,
             grown: now,
             successes: 0,
             since: now,
         };
-        Self { most, state: Mutex::new(state) }
+        Self { most, burst, state: Mutex::new(state) }
     }
 
     /// Waits until it is this call's turn.
@@ -64,7 +70,7 @@ impl Rate {
 
     fn reserve(&self, now: Instant) -> Instant {
         let mut state = self.lock();
-        let due = match now.checked_sub(BURST) {
+        let due = match now.checked_sub(self.burst) {
             Some(earliest) => state.next.max(earliest),
             None => state.next,
         };
@@ -118,6 +124,21 @@ mod tests {
         }
         let took = started.elapsed().as_secs_f64();
         assert!((1.85..2.1).contains(&took), "{took}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn few_calls_go_at_once_where_a_burst_is_allowed_and_many_do_not() {
+        let rate = Rate::with_burst(8.0, Duration::from_millis(500));
+        let started = Instant::now();
+        for _ in 0..5 {
+            rate.turn().await;
+        }
+        assert_eq!(started.elapsed(), Duration::ZERO);
+        for _ in 0..8 {
+            rate.turn().await;
+        }
+        let took = started.elapsed().as_secs_f64();
+        assert!((0.95..1.05).contains(&took), "{took}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -149,13 +149,29 @@ impl RawEntry {
     /// When the run was closed, found without parsing the line; `None` where the line is none of
     /// ours, which [`parse`](Self::parse) then says.
     pub fn close_time(&self) -> Option<DateTime<Utc>> {
-        // No string before it can contain this: quotes within strings are escaped.
-        const LABEL: &[u8] = b",\"closeTime\":\"";
-        let start = memmem::find(&self.bytes, LABEL)? + LABEL.len();
-        let rest = self.bytes.get(start..)?;
-        let text = rest.get(..memchr::memchr(b'"', rest)?)?;
+        let text = self.text(b",\"closeTime\":\"")?;
         let time = DateTime::parse_from_rfc3339(std::str::from_utf8(text).ok()?).ok()?;
         Some(time.with_timezone(&Utc))
+    }
+
+    /// Namespace id and run id as the line spells them, found without parsing it.
+    pub fn identity(&self) -> Option<(&[u8], &[u8])> {
+        Some((self.text(b",\"namespaceId\":\"")?, self.text(b",\"runId\":\"")?))
+    }
+
+    /// The text behind a label. No string before it can contain the label: quotes within strings
+    /// are escaped.
+    fn text(&self, label: &[u8]) -> Option<&[u8]> {
+        let start = memmem::find(&self.bytes, label)? + label.len();
+        let rest = self.bytes.get(start..)?;
+        rest.get(..memchr::memchr(b'"', rest)?)
+    }
+
+    /// The same line in memory of its own: otherwise it keeps the whole block of lines that it came
+    /// with.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self { bytes: Bytes::copy_from_slice(&self.bytes), line: self.line }
     }
 
     /// The line up to `at`, which the run's line in the segment begins with.

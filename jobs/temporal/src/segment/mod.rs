@@ -29,7 +29,7 @@ pub use error::Error;
 pub use index::{Entries, RawEntries, RawEntry, entries, raw_entries};
 pub use line::{EncodedLine, LineBuilder};
 pub use prefilter::Prefilter;
-pub use read::{history, read_line};
+pub use read::{history, history_proto, read_line};
 pub use replay::{Replay, Run};
 pub use summary::{At, Entry, Relative, Summary, UnknownField, status_name};
 pub use writer::{Finished, Writer};

@@ -120,6 +120,14 @@ pub fn history(line: &[u8]) -> Result<&[u8], Error> {
         .ok_or(Error::Line { line: 1, problem: "has no history at its end", source: None })
 }
 
+/// The base64 of `historyProto` in a line, where it has that.
+pub fn history_proto(line: &[u8]) -> Option<&[u8]> {
+    const LABEL: &[u8] = b"\"historyProto\":\"";
+    let known = |rest: &[u8]| rest.starts_with(LABEL) || rest.starts_with(b"\"history\":");
+    let rest = line.get(find_member(line, known)?..)?.strip_prefix(LABEL)?;
+    rest.get(..memchr::memchr(b'"', rest)?)
+}
+
 /// Where the first member of the outermost object begins whose label `wanted` knows.
 pub(super) fn find_member(line: &[u8], wanted: impl Fn(&[u8]) -> bool) -> Option<usize> {
     let mut depth = 0_u32;

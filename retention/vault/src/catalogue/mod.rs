@@ -13,6 +13,9 @@ use crate::{Error, Key, PutMode, Store, StoreError, StoreErrorKind, read_small};
 
 pub use remove::{Removed, Swept};
 
+/// How far the clocks of two machines may be apart.
+const AHEAD: chrono::TimeDelta = chrono::TimeDelta::minutes(5);
+
 /// Manifests read at the same time: enough to hide a server's latency, few enough to hold.
 const READ_AHEAD: usize = 4;
 
@@ -110,7 +113,15 @@ impl Catalogue {
         let store = || self.store.describe();
         let mut ids = self.ids().await?;
         if wanted == "latest" {
-            return ids.pop().ok_or_else(|| Error::NoBackup { store: store() });
+            let latest = ids.pop().ok_or_else(|| Error::NoBackup { store: store() })?;
+            let now = Manifest::new_id(chrono::Utc::now() + AHEAD, 0);
+            if latest > now {
+                tracing::warn!(
+                    "{latest}, which counts as the latest, was begun in the future by this \
+                     machine's clock; name another one by its id if a clock was wrong"
+                );
+            }
+            return Ok(latest);
         }
         let matches: Vec<_> = ids.into_iter().filter(|id| id.starts_with(wanted)).collect();
         match <[String; 1]>::try_from(matches) {
@@ -164,6 +175,10 @@ impl Catalogue {
     async fn read(&self, key: &Key) -> Result<Option<Manifest>, Error> {
         let document = match read_small(&*self.store, key, MAX_BYTES as u64).await {
             Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(None),
+            // Of no use, like one that does not decode: it must not hide the others.
+            Err(error) if error.kind == StoreErrorKind::Corrupt => {
+                return Err(self.unusable(key, ManifestError::unreadable(&error)));
+            }
             other => other?,
         };
         let manifest = Manifest::decode(&document).map_err(|error| self.unusable(key, error))?;

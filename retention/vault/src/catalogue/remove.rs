@@ -11,7 +11,7 @@ use futures::StreamExt;
 
 use super::Catalogue;
 use crate::lease::Guard;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, is_id};
 use crate::{Error, Key, ObjectInfo, StoreErrorKind};
 
 /// Where the objects of exports are.
@@ -114,7 +114,7 @@ impl Catalogue {
         }
     }
 
-    /// Objects under `exports/` that no manifest names and that are older than `grace`, by the
+    /// Objects of backups under `exports/` that no manifest names and that are older than `grace`, by the
     /// store's clock.
     pub async fn orphans(
         &self,
@@ -123,6 +123,7 @@ impl Catalogue {
     ) -> Result<Vec<ObjectInfo>, Error> {
         // Objects first: what is published meanwhile is then found to be named.
         let mut objects = self.store.list(OBJECTS).await?;
+        objects.retain(|object| is_of_a_backup(&object.key));
         objects.retain(|object| now.signed_duration_since(object.modified) > grace);
         let mut named = vec![false; objects.len()];
         self.for_each_needed(&[], |key| {
@@ -183,4 +184,11 @@ impl Catalogue {
             None => Ok(()),
         }
     }
+}
+
+/// Whether it lies in the folder of a backup. Other things below `exports/` are somebody else's: a
+/// store may have been put there.
+fn is_of_a_backup(key: &Key) -> bool {
+    let folder = key.as_str().strip_prefix(OBJECTS).and_then(|rest| rest.split_once('/'));
+    folder.is_some_and(|(id, _)| is_id(id))
 }

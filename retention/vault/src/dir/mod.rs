@@ -1,10 +1,12 @@
 //! A directory as a store.
 //!
 //! An object is a file. It is written in the hidden folder `.tmp` at the root, synced, and
-//! then renamed to its place, and the folders on the way are synced too: what is acknowledged
-//! survives a power cut, and no reader ever sees half a file. Files belong to their owner
+//! then renamed to its place, and the folders on the way are synced too; small uploads may be
+//! synced all together by the next put ([`durability`]). What is acknowledged survives a power
+//! cut, and no reader ever sees half a file. Files belong to their owner
 //! alone (0600, folders 0700). Symbolic links below the root are never followed.
 
+mod durability;
 mod error;
 mod read;
 mod temporary;
@@ -28,6 +30,7 @@ use tokio::sync::OnceCell;
 use crate::{
     ByteStream, Capabilities, Key, ObjectInfo, PutMode, Store, StoreError, StoreErrorKind, Upload,
 };
+use durability::Durable;
 use error::Context;
 use temporary::Temporary;
 use tree::{Placing, TEMPORARY, Tree};
@@ -104,7 +107,8 @@ impl Store for DirStore {
         self.run(format!("cannot write {key}"), move |tree| {
             let mut file = Temporary::create(tree)?;
             file.append(&[content])?;
-            file.publish(tree, &named, mode).map(drop)
+            tree.sync_owed()?;
+            file.publish(tree, &named, mode, Durable::Now).map(drop)
         })
         .await
     }
@@ -225,8 +229,8 @@ fn remove_temporaries(tree: &Tree, before: DateTime<Utc>) -> io::Result<u64> {
 fn probe_placing(tree: &Tree) -> io::Result<bool> {
     let name = format!("{TEMPORARY}/probe-{:016x}", rand::random::<u64>());
     let key = Key::new(name).map_err(io::Error::other)?;
-    let first = Temporary::create(tree)?.publish(tree, &key, PutMode::IfAbsent)?;
-    let second = Temporary::create(tree)?.publish(tree, &key, PutMode::IfAbsent);
+    let first = Temporary::create(tree)?.publish(tree, &key, PutMode::IfAbsent, Durable::Now)?;
+    let second = Temporary::create(tree)?.publish(tree, &key, PutMode::IfAbsent, Durable::Now);
     delete(tree, &[key])?;
     match second {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(first == Placing::Atomic),

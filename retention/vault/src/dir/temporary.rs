@@ -8,6 +8,7 @@ use bytes::Bytes;
 use rustix::fs::{self, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::durability::Durable;
 use super::tree::{self, Placing, TEMPORARY, Tree};
 use crate::{Key, PutMode};
 
@@ -58,9 +59,19 @@ impl Temporary {
         Ok(())
     }
 
-    /// Makes the content durable, then the file the object `key`, then its name durable.
-    pub(super) fn publish(self, tree: &Tree, key: &Key, mode: PutMode) -> io::Result<Placing> {
-        self.file.sync_all()?;
+    /// Makes the content durable, then the file the object `key`, then its name durable; with
+    /// [`Durable::Later`], only makes it the object.
+    pub(super) fn publish(
+        self,
+        tree: &Tree,
+        key: &Key,
+        mode: PutMode,
+        durable: Durable,
+    ) -> io::Result<Placing> {
+        match durable {
+            Durable::Now => self.file.sync_all()?,
+            Durable::Later => tree.owe_sync(),
+        }
         let (path, name) = tree::split(key);
         let mut tries = 0;
         loop {
@@ -73,7 +84,9 @@ impl Temporary {
             };
             match placed {
                 Ok(placing) => {
-                    tree::sync_folder(&folder)?;
+                    if durable == Durable::Now {
+                        tree::sync_folder(&folder)?;
+                    }
                     return Ok(placing);
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound && tries < TRIES => {

@@ -4,11 +4,13 @@ use std::collections::HashSet;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
+use super::durability::{self, Durable, SMALL};
 use crate::Key;
 
 /// Where unfinished files are, below the root: one file system, so that a rename moves them.
@@ -27,6 +29,10 @@ pub(super) struct Tree {
     root: PathBuf,
     /// Folders whose own names are known to be on disk.
     durable: Mutex<HashSet<String>>,
+    /// Whether one call can make everything durable; found out once.
+    syncs_whole: OnceLock<bool>,
+    /// Whether something was placed that is to be made durable by such a call.
+    owes_sync: AtomicBool,
 }
 
 /// A key as the folders on the way and the file's name.
@@ -62,7 +68,37 @@ pub(super) fn sync_folder(folder: impl AsFd) -> io::Result<()> {
 
 impl Tree {
     pub(super) fn new(root: PathBuf) -> Self {
-        Self { root, durable: Mutex::default() }
+        Self {
+            root,
+            durable: Mutex::default(),
+            syncs_whole: OnceLock::new(),
+            owes_sync: AtomicBool::new(false),
+        }
+    }
+
+    /// When a file of so many bytes is made durable: large ones at once, while others are still
+    /// being filled; of small ones it is the syncing that takes the time.
+    pub(super) fn when_durable(&self, bytes: u64) -> Durable {
+        let whole = || self.root().is_ok_and(|root| durability::syncs_whole(&root));
+        let later = bytes <= SMALL && *self.syncs_whole.get_or_init(whole);
+        if later { Durable::Later } else { Durable::Now }
+    }
+
+    /// From now on something is to be made durable by [`sync_owed`](Self::sync_owed).
+    pub(super) fn owe_sync(&self) {
+        self.owes_sync.store(true, Ordering::SeqCst);
+    }
+
+    /// Makes durable whatever was placed without being so.
+    pub(super) fn sync_owed(&self) -> io::Result<()> {
+        if !self.owes_sync.swap(false, Ordering::SeqCst) {
+            return Ok(());
+        }
+        let synced = self.root().and_then(|root| Ok(fs::syncfs(root)?));
+        if synced.is_err() {
+            self.owe_sync();
+        }
+        synced
     }
 
     fn durable(&self) -> MutexGuard<'_, HashSet<String>> {

@@ -108,7 +108,8 @@ impl Upload for DirUpload {
             .blocking(move || {
                 let failed = |error| at.error(format!("cannot write {key}"), error);
                 progress.append(&collected).map_err(failed)?;
-                progress.file.publish(&tree, &key, PutMode::Overwrite).map_err(failed)?;
+                let durable = tree.when_durable(progress.size);
+                progress.file.publish(&tree, &key, PutMode::Overwrite, durable).map_err(failed)?;
                 Ok(Uploaded { size: progress.size, sha256: progress.digest.finalize().into() })
             })
             .await

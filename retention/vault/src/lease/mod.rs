@@ -116,12 +116,19 @@ struct Contender {
 impl Contender {
     /// The number to claim, once the one before is free.
     async fn next_generation(&self) -> Result<u64, Error> {
-        let Some(found) = self.highest().await? else { return Ok(1) };
-        let next = found.place.generation.saturating_add(1);
-        if !self.is_free(&found) {
-            self.watch(found).await?;
+        loop {
+            let Some(found) = self.highest().await? else { return Ok(1) };
+            let place = found.place.clone();
+            if !self.is_free(&found) {
+                self.watch(found).await?;
+            }
+            if let Some(next) = place.generation.checked_add(1) {
+                return Ok(next);
+            }
+            // Nobody counts so far: somebody has made it up. It would block the lease for ever.
+            tracing::warn!(key = %place.key, "removing a record of the lease that no run wrote");
+            self.store.delete(&[place.key]).await?;
         }
-        Ok(next)
     }
 
     async fn highest(&self) -> Result<Option<Found>, Error> {

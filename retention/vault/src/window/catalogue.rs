@@ -112,6 +112,10 @@ impl Windows {
         let key = &reference.key;
         let document = match read_small(&*self.store, key, MAX_BYTES as u64).await {
             Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(None),
+            // Of no use, like one that does not decode: it must not hide the others.
+            Err(error) if error.kind == StoreErrorKind::Corrupt => {
+                return Err(self.unusable(key, ManifestError::unreadable(&error)));
+            }
             other => other?,
         };
         let window = Window::decode(&document).map_err(|error| self.unusable(key, error))?;
@@ -168,35 +172,68 @@ impl Windows {
         }
     }
 
-    /// Removes windows: their manifests, then the objects that no other window names.
+    /// Removes windows: their manifests, then the objects that no other window names. Windows
+    /// whose place they took and that are still there go before them: they would count again.
     pub async fn remove(&self, windows: &[Window], lease: &Guard) -> Result<Removed, Error> {
         if windows.is_empty() {
             return Ok(Removed::default());
         }
-        let keys = windows.iter().map(|window| self.key(window)).collect::<Result<Vec<_>, _>>()?;
-        let mut objects: BTreeMap<Key, u64> = windows
-            .iter()
-            .flat_map(Window::objects)
-            .map(|object| (object.key.clone(), object.size))
-            .collect();
         // A window names objects in the folder of its namespace and nowhere else.
         let namespaces: BTreeSet<&str> =
             windows.iter().map(|window| window.namespace.name.as_str()).collect();
+        let mut leaving: BTreeMap<Key, Window> = BTreeMap::new();
+        for window in windows {
+            leaving.insert(self.key(window)?, window.clone());
+        }
+        let mut staying: BTreeMap<Key, Window> = BTreeMap::new();
+        let mut unreadable = false;
         for namespace in namespaces {
             let mut others = self.references(Some(namespace)).await?;
-            others.retain(|other| !keys.contains(&other.key));
+            others.retain(|other| !leaving.contains_key(&other.key));
             let others = self.read(others).await?;
-            for window in others.windows.iter().chain(&others.replaced) {
-                window.objects().for_each(|object| _ = objects.remove(&object.key));
-            }
-            if !others.damaged.is_empty() {
-                // Whatever they name stays; a later sweep finds the rest.
-                objects.clear();
+            unreadable |= !others.damaged.is_empty();
+            for window in others.windows.into_iter().chain(others.replaced) {
+                staying.insert(self.key(&window)?, window);
             }
         }
-        lease.check().await?;
-        self.store.delete(&keys).await?;
-        let mut removed = Removed { windows: keys.len() as u64, ..Removed::default() };
+        let mut looked_at: Vec<Key> = leaving.keys().cloned().collect();
+        while let Some(key) = looked_at.pop() {
+            for replaced in self.replaced_by(&leaving, &key)? {
+                if let Some(window) = staying.remove(&replaced) {
+                    leaving.insert(replaced.clone(), window);
+                    looked_at.push(replaced);
+                }
+            }
+        }
+        let mut objects: BTreeMap<Key, u64> = leaving
+            .values()
+            .flat_map(Window::objects)
+            .map(|object| (object.key.clone(), object.size))
+            .collect();
+        for object in staying.values().flat_map(Window::objects) {
+            objects.remove(&object.key);
+        }
+        if unreadable {
+            // Whatever they name stays; a later sweep finds the rest.
+            objects.clear();
+        }
+        let mut removed = Removed { windows: leaving.len() as u64, ..Removed::default() };
+        while !leaving.is_empty() {
+            let mut first = Vec::new();
+            for key in leaving.keys() {
+                let replaced = self.replaced_by(&leaving, key)?;
+                if !replaced.iter().any(|other| leaving.contains_key(other)) {
+                    first.push(key.clone());
+                }
+            }
+            if first.is_empty() {
+                // Windows in each other's place, which nobody writes: any order is as good.
+                first.extend(leaving.keys().cloned());
+            }
+            lease.check().await?;
+            self.store.delete(&first).await?;
+            first.iter().for_each(|key| _ = leaving.remove(key));
+        }
         let objects: Vec<_> = objects.into_iter().collect();
         for batch in objects.chunks(BATCH) {
             lease.check().await?;
@@ -206,6 +243,14 @@ impl Windows {
             removed.bytes += batch.iter().map(|(_, size)| size).sum::<u64>();
         }
         Ok(removed)
+    }
+
+    /// The manifests of the windows whose place one of these takes.
+    fn replaced_by(&self, windows: &BTreeMap<Key, Window>, key: &Key) -> Result<Vec<Key>, Error> {
+        let Some(window) = windows.get(key) else { return Ok(Vec::new()) };
+        let name = &window.namespace.name;
+        let keys = window.replaces.iter().map(|id| Window::key(name, id));
+        keys.map(|key| key.map_err(|error| self.bad_key(error))).collect()
     }
 
     /// Removes objects that no window names and that are older than `grace`, by the store's clock;

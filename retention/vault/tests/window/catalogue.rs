@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono::{TimeDelta, Utc};
 use vault::faults::{Call, Fault};
 use vault::lease::Holder;
+use vault::manifest::MAX_BYTES;
 use vault::window::{Window, Windows};
 use vault::{Error, MemoryStore, PutMode, Store, StoreErrorKind};
 
@@ -101,6 +102,19 @@ async fn a_damaged_manifest_hides_no_other() {
 }
 
 #[tokio::test]
+async fn a_manifest_that_is_too_large_hides_no_other() {
+    let at = fixture().await;
+    let (a, b) = (window(3, 1), window(4, 2));
+    at.publish(&a).await;
+    at.publish(&b).await;
+    at.memory.tamper(&manifest_key(&a), |bytes| bytes.resize(MAX_BYTES + 1, 0));
+    let listing = at.windows.read(at.windows.references(None).await.unwrap()).await.unwrap();
+    assert_eq!(listing.windows, [b]);
+    assert_eq!(listing.damaged.len(), 1);
+    assert_eq!(listing.damaged[0].key, manifest_key(&a));
+}
+
+#[tokio::test]
 async fn a_store_that_fails_is_not_taken_for_one_without_windows() {
     let at = fixture().await;
     at.publish(&window(3, 1)).await;
@@ -157,6 +171,32 @@ async fn removing_takes_the_manifest_first_and_shared_objects_never() {
     assert_eq!((removed.windows, removed.objects), (1, 2));
     assert!(at.keys("histories/").await.is_empty());
     assert_eq!(at.windows.remove(&[], &at.lease).await.unwrap(), Default::default());
+}
+
+#[tokio::test]
+async fn a_window_leaves_after_those_whose_place_it_took() {
+    // A kill before the removal of the joined ones, and then the joined window expires. Whatever
+    // call fails then, none of the old ones counts again.
+    for number in 1..6 {
+        let at = fixture().await;
+        let (a, b) = (window(3, 1), window(5, 2));
+        let c = joined(&a, &b, 3);
+        let mut d = joined(&a, &b, 4);
+        d.replaces = vec![c.id.clone()];
+        for window in [&a, &b, &c, &d] {
+            at.publish(window).await;
+        }
+        at.faults.on(Call::Delete, number..=u64::MAX, Fault::Fail(StoreErrorKind::Denied));
+        let outcome = at.windows.remove(std::slice::from_ref(&d), &at.lease).await;
+        let left = at.ids().await;
+        assert!(left.is_empty() || left == [d.id.clone()], "{number}: {left:?}");
+        // Two old ones, the one in their place, the one in its place, and all objects.
+        assert_eq!(outcome.is_ok(), number > 4, "{number}");
+        if let Ok(removed) = outcome {
+            assert_eq!((removed.windows, removed.objects), (4, 8));
+            assert!(at.keys("histories/").await.is_empty());
+        }
+    }
 }
 
 #[tokio::test]

@@ -165,12 +165,13 @@ impl Table {
 
 /// The tables are this command's output.
 #[allow(clippy::print_stdout)]
-fn write_out(text: &str) {
+pub(super) fn write_out(text: &str) {
     println!("{text}");
 }
 
-fn spread(costs: &[Cost], of: impl Fn(&Cost) -> f64) -> (f64, f64, f64) {
-    let mut values: Vec<f64> = costs.iter().map(of).collect();
+/// Minimum, median and maximum.
+pub fn spread<T>(of_all: &[T], of: impl Fn(&T) -> f64) -> (f64, f64, f64) {
+    let mut values: Vec<f64> = of_all.iter().map(of).collect();
     values.sort_by(f64::total_cmp);
     let median = match values.len() {
         0 => 0.0,

@@ -4,7 +4,10 @@
 //! BENCHMARKS.md keeps the results worth keeping, with the machine they were had on.
 
 mod data;
+mod histories;
+mod lookup;
 mod measure;
+mod processor;
 mod subject;
 
 use std::path::PathBuf;
@@ -13,6 +16,7 @@ use crate::Error;
 use crate::postgres::{self, Server};
 use crate::progress::say;
 
+use histories::Histories;
 use measure::Table;
 use subject::Bench;
 
@@ -23,11 +27,19 @@ pub enum Subject {
     Export,
     /// Restores of it, and our verify.
     Restore,
+    /// A drill of it: how long its parts take.
+    Drill,
     /// A database of many small tables.
     Tables,
     /// One table of many columns.
     Wide,
-    /// Everything.
+    /// Finding one run, and those of a day, among very many archived ones.
+    Histories,
+    /// Archiving histories: ours, the old shell loop, a bare fetch loop.
+    HistoriesArchive,
+    /// How long a worker's tasks wait, with and without an archive beside it.
+    WorkerLatency,
+    /// Everything about databases.
     All,
 }
 
@@ -46,6 +58,21 @@ pub struct Options {
     /// Rows of the wide table.
     #[arg(long, default_value_t = 400_000)]
     pub wide_rows: u64,
+    /// Archived runs to look among.
+    #[arg(long, default_value_t = 1_000_000)]
+    pub runs: u64,
+    /// Days that they closed on.
+    #[arg(long, default_value_t = 100)]
+    pub days: u32,
+    /// Changes that the demo's workflows carry through; each is some three runs.
+    #[arg(long, default_value_t = 930)]
+    pub changes: u32,
+    /// Seconds of each turn of the busy worker.
+    #[arg(long, default_value_t = 20)]
+    pub seconds: u32,
+    /// Workflows that the busy worker gets in a second.
+    #[arg(long, default_value_t = 10)]
+    pub rate: u32,
     /// Counted rounds, after one warm-up round.
     #[arg(long, default_value_t = 5)]
     pub rounds: usize,
@@ -65,22 +92,39 @@ pub struct Options {
 /// # Errors
 /// When a server, a stock tool or our program fails.
 pub fn run(options: &Options) -> Result<(), Error> {
+    if options.subject == Subject::Histories {
+        say(measure::machine());
+        return lookup::run(options);
+    }
     let server = Server::options(options.major)
         .setting("shared_buffers", "1GB")
         .setting("max_wal_size", "8GB")
         .setting("checkpoint_timeout", "30min")
         .start()?;
+    if let Subject::HistoriesArchive | Subject::WorkerLatency = options.subject {
+        say(measure::machine());
+        let histories = Histories::start(&server, options)?;
+        let text = match options.subject {
+            Subject::HistoriesArchive => histories.archive(options.changes)?,
+            _ => histories.waiting(options.changes, options.seconds, options.rate)?,
+        };
+        histories::print(&text);
+        return Ok(());
+    }
     let bench = Bench::new(server, postgres::client(options.major)?, options)?;
     let wants = |subject| options.subject == subject || options.subject == Subject::All;
     say(measure::machine());
     let mut tables: Vec<Table> = Vec::new();
-    if wants(Subject::Export) || wants(Subject::Restore) {
+    if wants(Subject::Export) || wants(Subject::Restore) || wants(Subject::Drill) {
         data::temporal_shaped(bench.server(), options.megabytes)?;
         if wants(Subject::Export) {
             tables.push(bench.exports("bench", options.slow)?);
         }
         if wants(Subject::Restore) {
             tables.push(bench.restores("bench")?);
+        }
+        if wants(Subject::Drill) {
+            bench.drills("bench")?;
         }
         bench.server().dropdb("bench")?;
     }

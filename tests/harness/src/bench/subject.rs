@@ -197,6 +197,53 @@ impl Bench {
         Ok(table)
     }
 
+    /// Drills of our export: what of their time the restore takes, and what the checks.
+    pub fn drills(&self, database: &str) -> Result<(), Error> {
+        let mut ours = self.ours("store");
+        self.clear("store");
+        ours.args(["now", "export", "--jobs", "2", "--database"])
+            .arg(self.server.socket_url(database));
+        time("ours", &mut ours)?;
+        for round in 0..=self.rounds {
+            settle_disk();
+            let metrics = self.path("drill.prom");
+            let mut drill = self.ours("store");
+            drill.args(["drill", "database", "latest", "--jobs", "2", "--scratch"]);
+            drill.arg(self.server.socket_url("postgres"));
+            drill.arg("--metrics-textfile").arg(&metrics);
+            let cost = time("drill", &mut drill)?;
+            let evidence = self.newest_evidence()?;
+            let part = |name: &str| {
+                let seconds = evidence["evidence"]["measures"]["parts"][name].as_f64();
+                seconds.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.2} s"))
+            };
+            let counted = if round == 0 { " (warm-up)" } else { "" };
+            say(format!(
+                "  drill{counted}: {:.2} s in all, restore {}, checks {}, of the restore fetch {} and index {}; {:.0} MiB",
+                cost.wall,
+                part("restore"),
+                part("checks"),
+                part("fetch"),
+                part("index"),
+                cost.peak
+            ));
+        }
+        Ok(())
+    }
+
+    /// The document of the newest drill.
+    fn newest_evidence(&self) -> Result<serde_json::Value, Error> {
+        let folder = self.path("store").join("drills/database");
+        let entries = fs::read_dir(&folder).map_err(Error::io("cannot list the drills"))?;
+        let documents = entries.flatten().map(|entry| entry.path());
+        let json = |path: &PathBuf| path.extension().is_some_and(|suffix| suffix == "json");
+        let newest = documents.filter(json).max().unwrap_or(folder);
+        let text = fs::read(&newest).map_err(Error::io("cannot read the newest drill"))?;
+        serde_json::from_slice(&text)
+            .map_err(std::io::Error::other)
+            .map_err(Error::io("the newest drill is no JSON"))
+    }
+
     fn restore_once(&self, label: &str, mut command: Command) -> Result<Cost, Error> {
         self.server.createdb("copy")?;
         settle_disk();

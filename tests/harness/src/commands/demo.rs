@@ -2,11 +2,13 @@
 //! that serves their histories from a restored copy.
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
 use harness::compare;
+use harness::sidecar::Sidecar;
 use harness::{Error, Result, minio, postgres, temporal};
 
 use super::up::BUCKET;
@@ -62,7 +64,8 @@ struct Demo {
     target: postgres::Server,
     minio: minio::Server,
     temporal: temporal::Server,
-    store: tempfile::TempDir,
+    /// Stays for who wants to look around, until the next demo.
+    store: PathBuf,
 }
 
 /// A place to keep backups.
@@ -84,8 +87,14 @@ impl Demo {
         tell(format!("PostgreSQL {} on port {}, empty", options.postgres, target.port()));
         tell(format!("Temporal 1.32.1 on {}", temporal.address()));
         tell(format!("MinIO on {}", minio.endpoint()));
-        let store = tempfile::tempdir()
-            .map_err(|source| Error::Io { doing: "cannot create a folder".to_owned(), source })?;
+        let store = program::checkout().join("target/demo/store");
+        match std::fs::remove_dir_all(&store) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                let doing = format!("cannot empty {}", store.display());
+                return Err(Error::Io { doing, source });
+            }
+            _ => {}
+        }
         // A build of 17 reads every compression; later servers need their own pg_restore.
         let client = postgres::client(if options.postgres == 18 { 18 } else { 17 })?;
         Ok(Self { program, client, source, target, minio, temporal, store })
@@ -136,12 +145,63 @@ impl Demo {
         let demo = copy.approve_open("default", 0, OPEN)?;
         expect("workflows still running after their approval", demo.statuses["Running"], 0)?;
         tell(format!("the {OPEN} changes that were waiting were approved on the copy, and ended"));
-        Ok(())
+
+        heading("Drills: all of this again by one word, into servers that are thrown away");
+        let bin = self.target.bin_dir().display().to_string();
+        let server = self.temporal.programs().join("server").display().to_string();
+        let database = ["drill", "database", "--postgres-bin", &bin, "--temporal-server", &server];
+        self.aidp(Place::Folder, &database)?;
+        self.aidp(Place::Folder, &["drill", "histories", "--temporal-server", &server])?;
+        self.aidp(Place::Folder, &["status"])?;
+        self.page(&copy)
+    }
+
+    /// Shows the sidecar's page, and where everything is.
+    fn page(&self, temporal: &temporal::Server) -> Result<()> {
+        heading("The sidecar's page");
+        let mut command = self.command(Place::Folder, &["serve"]);
+        command.envs(temporal.env());
+        let sidecar = Sidecar::start(command)?;
+        let page = sidecar.get("/")?;
+        expect("the answer to GET /", u64::from(page.status), 200)?;
+        tell(format!("backups, histories and evidence stay in {}", self.store.display()));
+        for page in self.pages()? {
+            tell(format!("a drill's evidence: file://{}", page.display()));
+        }
+        tell(format!("the page: http://{}/", sidecar.address()));
+        if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
+            tell("Enter ends the servers.");
+            let mut line = String::new();
+            // What was typed, if anything, means the end.
+            let _ = std::io::stdin().read_line(&mut line);
+        }
+        sidecar.stop().map(drop)
+    }
+
+    /// The drills' pages.
+    fn pages(&self) -> Result<Vec<PathBuf>> {
+        let drills = self.store.join("drills");
+        let list = |folder: &Path| {
+            std::fs::read_dir(folder)
+                .map(|entries| entries.flatten().map(|entry| entry.path()).collect::<Vec<_>>())
+                .map_err(|source| Error::Io {
+                    doing: format!("cannot list {}", folder.display()),
+                    source,
+                })
+        };
+        let mut pages = Vec::new();
+        for kind in list(&drills)? {
+            pages.extend(list(&kind)?);
+        }
+        pages.retain(|page| page.extension().is_some_and(|extension| extension == "html"));
+        pages.sort();
+        expect("pages of drills", pages.len() as u64, 2)?;
+        Ok(pages)
     }
 
     /// Archives the histories of all closed runs, and shows one as it was archived.
     fn histories(&self, closed: u64) -> Result<()> {
-        let store = self.store.path().display().to_string();
+        let store = self.store.display().to_string();
         let begun = Instant::now();
         // What has just closed is left for the next run; soon there is nothing of that kind.
         loop {
@@ -181,7 +241,7 @@ impl Demo {
 
     /// The folder of a database's archive in the newest backup of the folder store.
     fn archive(&self, database: &str) -> Result<PathBuf> {
-        let exports = self.store.path().join("exports");
+        let exports = self.store.join("exports");
         let newest = std::fs::read_dir(&exports)
             .map_err(|source| Error::Io {
                 doing: format!("cannot list {}", exports.display()),
@@ -224,6 +284,11 @@ impl Demo {
 
     /// Runs aidp-backup against a store.
     fn aidp(&self, place: Place, arguments: &[&str]) -> Result<()> {
+        self.show(&mut self.command(place, arguments))
+    }
+
+    /// aidp-backup with a store, the first server and its Temporal.
+    fn command(&self, place: Place, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
@@ -236,14 +301,15 @@ impl Demo {
             }
         }
         let store = match place {
-            Place::Folder => self.store.path().display().to_string(),
+            Place::Folder => self.store.display().to_string(),
             Place::S3 => {
                 command.envs(self.minio.env());
                 format!("s3://{BUCKET}/demo")
             }
         };
         command.args(arguments).args(["--store", &store]).envs(self.temporal.env());
-        self.show(self.source.env(&mut command))
+        self.source.env(&mut command);
+        command
     }
 
     /// Runs a command before the spectator's eyes.

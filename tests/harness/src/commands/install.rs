@@ -2,7 +2,10 @@
 
 use std::time::Instant;
 
-use harness::{Error, Result, cache, minio, postgres, temporal, versitygw};
+use harness::{
+    Error, Result, browser, cache, image, kubernetes, manifests, minio, podman, postgres,
+    prometheus, replayers, temporal, versitygw,
+};
 
 use super::tell;
 
@@ -37,7 +40,11 @@ pub(crate) fn install(parts: Parts, beside: impl FnOnce() -> Result<()> + Send) 
             temporal::install_demo()?;
             match parts {
                 Parts::Demo => drop(postgres::client(17)?),
-                Parts::All => drop(postgres::clients()?),
+                Parts::All => {
+                    postgres::clients()?;
+                    prometheus::install()?;
+                    browser::install()?;
+                }
             }
             beside()
         });
@@ -46,6 +53,11 @@ pub(crate) fn install(parts: Parts, beside: impl FnOnce() -> Result<()> + Send) 
             minio::install()?;
             if parts == Parts::All {
                 versitygw::install()?;
+                manifests::install()?;
+                kubernetes::install()?;
+                image::install()?;
+                podman::install()?;
+                replayers::install_go()?;
             }
             Ok(())
         };

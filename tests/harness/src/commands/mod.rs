@@ -1,10 +1,13 @@
 //! The commands of the binary.
 
 pub(crate) mod demo;
+pub(crate) mod drills;
 pub(crate) mod install;
 pub(crate) mod kills;
 pub(crate) mod matrix;
 mod program;
+pub(crate) mod screenshots;
+pub(crate) mod soak;
 pub(crate) mod test;
 pub(crate) mod up;
 

@@ -24,6 +24,8 @@ pub(crate) struct Module {
     pub(crate) packages: &'static [&'static str],
     /// Further arguments of `go build`.
     pub(crate) arguments: &'static [&'static str],
+    /// Files of the module itself, by name.
+    pub(crate) sources: &'static [(&'static str, &'static str)],
 }
 
 impl Module {
@@ -35,12 +37,10 @@ impl Module {
         check_platform()?;
         let packages = self.packages.join(" ");
         let arguments = self.arguments.join(" ");
-        Part {
-            name: self.name,
-            title: self.title.to_owned(),
-            pins: &[self.go_mod, self.go_sum, &packages, &arguments],
-        }
-        .ensure(|into| self.build(into))
+        let mut pins = vec![self.go_mod, self.go_sum, &packages, &arguments];
+        pins.extend(self.sources.iter().map(|(_, text)| *text));
+        Part { name: self.name, title: self.title.to_owned(), pins: &pins }
+            .ensure(|into| self.build(into))
     }
 
     fn build(&self, into: &Path) -> Result<(), Error> {
@@ -50,7 +50,8 @@ impl Module {
             "install Go 1.26.8 or newer from https://go.dev/dl (from 1.21 on, Go fetches the \
              version that a module asks for by itself)",
         )?;
-        for (name, text) in [("go.mod", self.go_mod), ("go.sum", self.go_sum)] {
+        let own = [("go.mod", self.go_mod), ("go.sum", self.go_sum)];
+        for (name, text) in own.iter().chain(self.sources) {
             let path = into.join(name);
             fs::write(&path, text)
                 .map_err(Error::io(format!("cannot write {}", path.display())))?;

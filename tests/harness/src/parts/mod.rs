@@ -1,5 +1,6 @@
 //! The pinned parts and how each is installed.
 
+pub(crate) mod apt;
 pub(crate) mod go;
 pub(crate) mod npm;
 pub(crate) mod pip;

@@ -7,6 +7,10 @@ use std::process::Command;
 use crate::command::{find, output};
 use crate::error::Error;
 
+/// Beginning and end of a certificate that has run out, and of one that has not.
+const PAST: [&str; 2] = ["20200101000000Z", "20200102000000Z"];
+const LASTING: [&str; 2] = ["20200101000000Z", "20991231000000Z"];
+
 /// How a server offers TLS.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tls {
@@ -41,19 +45,11 @@ impl Certificates {
         let openssl = find("openssl", "making certificates", "apt-get install openssl")?;
         let authority = Authority { openssl, folder: folder.to_owned() };
         authority.found()?;
-        let lifetime = if tls.expired {
-            ["20200101000000Z", "20200102000000Z"]
-        } else {
-            ["20200101000000Z", "20991231000000Z"]
-        };
+        let lifetime = if tls.expired { PAST } else { LASTING };
         let (server_certificate, server_key) =
             authority.sign("server", "localhost", "DNS:localhost,IP:127.0.0.1", lifetime)?;
-        let (client_certificate, client_key) = authority.sign(
-            "client",
-            "postgres",
-            "DNS:postgres",
-            ["20200101000000Z", "20991231000000Z"],
-        )?;
+        let (client_certificate, client_key) =
+            authority.sign("client", "postgres", "DNS:postgres", LASTING)?;
         Ok(Self {
             ca: folder.join("ca.crt"),
             client_certificate,
@@ -61,6 +57,16 @@ impl Certificates {
             server_certificate,
             server_key,
         })
+    }
+
+    /// Another client certificate of the same authority, and its key: one that ran out in the past.
+    ///
+    /// # Errors
+    /// As [`Certificates::make`].
+    pub fn expired_client(&self) -> Result<(PathBuf, PathBuf), Error> {
+        let openssl = find("openssl", "making certificates", "apt-get install openssl")?;
+        let folder = self.ca.parent().unwrap_or(Path::new(".")).to_owned();
+        Authority { openssl, folder }.sign("expired", "postgres", "DNS:postgres", PAST)
     }
 }
 

@@ -3,7 +3,7 @@
 //! It is written against the protocol and shares no code with the program under test, so that a
 //! mistake there is not made here again.
 
-mod http;
+pub(crate) mod http;
 mod server;
 mod sign;
 

@@ -52,6 +52,8 @@ pub struct Server<P> {
     folder: PathBuf,
     port: Port,
     process: Option<Daemon>,
+    /// Variables of the process beyond those that it always gets.
+    variables: Vec<(&'static str, &'static str)>,
     kind: PhantomData<fn() -> P>,
 }
 
@@ -66,6 +68,7 @@ impl<P: Program> Server<P> {
             folder: new_folder(&P::NAME.to_lowercase())?,
             port: Port::pick()?,
             process: None,
+            variables: Vec::new(),
             kind: PhantomData,
         };
         for folder in P::FOLDERS.iter().map(|name| server.folder.join(name)) {
@@ -81,6 +84,7 @@ impl<P: Program> Server<P> {
         P::complete(&mut command, &self.address(), &self.data_dir());
         // Certificates and settings are looked for in the home folder: not in the user's.
         command.env("HOME", &self.folder).current_dir(&self.folder);
+        command.envs(self.variables.iter().copied());
         let mut process = Daemon::spawn(P::NAME, command, &self.log_file())?;
         process.wait_until(START_LIMIT, || self.client().list_buckets().is_ok())?;
         self.process = Some(process);
@@ -178,6 +182,18 @@ impl<P: Program> Server<P> {
     pub fn restart(&mut self) -> Result<(), Error> {
         self.stop()?;
         self.boot()
+    }
+
+    /// The same with variables for the program, from now on.
+    ///
+    /// # Errors
+    /// When it does not stop or does not come up.
+    pub fn restart_with(
+        &mut self,
+        variables: &[(&'static str, &'static str)],
+    ) -> Result<(), Error> {
+        self.variables = variables.to_vec();
+        self.restart()
     }
 
     /// Freezes the server: connections stay open and nothing is answered.

@@ -31,7 +31,7 @@ pub fn install() -> Result<PathBuf, Error> {
 pub struct Cli {
     program: PathBuf,
     address: String,
-    tls: Vec<String>,
+    more: Vec<String>,
 }
 
 impl Cli {
@@ -40,13 +40,13 @@ impl Cli {
     /// # Errors
     /// When it cannot be installed.
     pub fn new(address: &str) -> Result<Self, Error> {
-        Ok(Self { program: install()?, address: address.to_owned(), tls: Vec::new() })
+        Ok(Self { program: install()?, address: address.to_owned(), more: Vec::new() })
     }
 
     /// With TLS, and a client certificate. The server's own is not verified: some have run out.
     pub(super) fn with_certificates(mut self, certificates: &Certificates) -> Self {
         let path = |path: &PathBuf| path.display().to_string();
-        self.tls = vec![
+        self.more = vec![
             "--tls".to_owned(),
             "--tls-disable-host-verification".to_owned(),
             "--tls-cert-path".to_owned(),
@@ -54,6 +54,12 @@ impl Cli {
             "--tls-key-path".to_owned(),
             path(&certificates.client_key),
         ];
+        self
+    }
+
+    /// With a token.
+    pub(super) fn with_token(mut self, token: &str) -> Self {
+        self.more = vec!["--tls=false".to_owned(), "--api-key".to_owned(), token.to_owned()];
         self
     }
 
@@ -67,7 +73,7 @@ impl Cli {
             }
         }
         command.args(arguments).args(["--address", &self.address, "--disable-config-file"]);
-        command.args(&self.tls);
+        command.args(&self.more);
         command
     }
 

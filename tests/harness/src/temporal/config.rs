@@ -9,7 +9,8 @@ use crate::error::Error;
 use crate::postgres::{self, Certificates, Tls};
 use crate::run::Port;
 
-use super::{Archival, Server};
+use super::tokens::Guarded;
+use super::{Archival, Server, Tokens};
 
 /// A limit that no test reaches.
 const UNLIMITED: u32 = 100_000;
@@ -40,6 +41,8 @@ pub struct Options {
     pub(super) namespaces: Vec<(String, u32)>,
     pub(super) tls: Option<Tls>,
     pub(super) archival: Option<Archival>,
+    pub(super) guarded: Option<Guarded>,
+    imports: bool,
     dynamic: Map<String, Value>,
 }
 
@@ -61,6 +64,8 @@ impl Default for Options {
             namespaces: vec![("default".to_owned(), 7)],
             tls: None,
             archival: None,
+            guarded: None,
+            imports: true,
             dynamic,
         }
     }
@@ -117,6 +122,22 @@ impl Options {
     pub fn archival(mut self, archival: Archival) -> Self {
         self.set_dynamic("history.archivalProcessorArchiveDelay", "10ms".into());
         self.archival = Some(archival);
+        self
+    }
+
+    /// Nobody may call without one of these tokens.
+    ///
+    /// # Errors
+    /// When OpenSSL fails.
+    pub fn guarded(mut self, tokens: &Tokens) -> Result<Self, Error> {
+        self.guarded = Some(tokens.for_server()?);
+        Ok(self)
+    }
+
+    /// The server imports no histories, which is how servers are by default.
+    #[must_use]
+    pub fn without_imports(mut self) -> Self {
+        self.imports = false;
         self
     }
 
@@ -200,7 +221,7 @@ impl Options {
             }})
         };
         let frontend = format!("127.0.0.1:{}", ports.frontend());
-        json!({
+        let mut file = json!({
             "archival": self.archival.as_ref().map_or(json!({}), Archival::file),
             "namespaceDefaults": self.archival.as_ref().map_or(json!({}), Archival::defaults),
             "log": { "stdout": true, "level": "info" },
@@ -225,7 +246,7 @@ impl Options {
             },
             "clusterMetadata": {
                 // Importing histories asks for it.
-                "enableGlobalNamespace": true,
+                "enableGlobalNamespace": self.imports,
                 "failoverVersionIncrement": 10,
                 "masterClusterName": &self.cluster,
                 "currentClusterName": &self.cluster,
@@ -244,7 +265,16 @@ impl Options {
                 "filepath": dynamic_path,
                 "pollInterval": "10s",
             },
-        })
+        });
+        if let Some(guarded) = &self.guarded {
+            file["global"]["authorization"] = Tokens::authorization(&guarded.public_keys);
+            // The server's own worker has no token: it comes in at a door of its own.
+            file["services"]["internal-frontend"] = service(&ports.internal);
+            if let Some(whole) = file.as_object_mut() {
+                whole.remove("publicClient");
+            }
+        }
+        file
     }
 }
 
@@ -255,12 +285,20 @@ pub(super) struct Ports {
     history: [Port; 2],
     matching: [Port; 2],
     worker: [Port; 2],
+    /// The frontend for the server's own worker, where it needs one.
+    internal: [Port; 2],
 }
 
 impl Ports {
     pub(super) fn pick() -> Result<Self, Error> {
         let two = || Ok::<_, Error>([Port::pick()?, Port::pick()?]);
-        Ok(Self { frontend: two()?, history: two()?, matching: two()?, worker: two()? })
+        Ok(Self {
+            frontend: two()?,
+            history: two()?,
+            matching: two()?,
+            worker: two()?,
+            internal: two()?,
+        })
     }
 
     pub(super) fn frontend(&self) -> u16 {

@@ -1,4 +1,5 @@
-//! Finished workflows that look like Aidp's, run by a real worker in Python.
+//! Finished workflows that look like Aidp's, and others for measuring, run by a real worker in
+//! Python.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,6 +21,8 @@ const REQUIREMENTS: &str = include_str!("../../demo/requirements.txt");
 const WORKFLOWS: &str = include_str!("../../demo/workflows.py");
 const HISTORIES: &str = include_str!("../../demo/histories.py");
 const RUN: &str = include_str!("../../demo/run.py");
+const HEAVY: &str = include_str!("../../demo/heavy.py");
+const LATENCY: &str = include_str!("../../demo/latency.py");
 
 /// How long one run of a script may take: thousands of changes take some minutes, and a workflow
 /// that hangs must not hang the tests.
@@ -39,6 +42,20 @@ pub fn install() -> Result<PathBuf, Error> {
     .ensure(|into| pip::install(into, REQUIREMENTS))
 }
 
+/// Python with Temporal's SDK, for a script of one's own.
+///
+/// # Errors
+/// As [`install`].
+pub fn python() -> Result<Command, Error> {
+    let mut command = Command::new(pip::python()?);
+    command
+        .env("PYTHONPATH", install()?)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        // The user's own profiles are none of the demo's business.
+        .env("TEMPORAL_CONFIG_FILE", "/dev/null");
+    Ok(command)
+}
+
 /// What a namespace holds after the demo's workflows have run.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Demo {
@@ -47,6 +64,15 @@ pub struct Demo {
     pub closed: u64,
     /// Runs in the namespace by status, such as `Completed`.
     pub statuses: BTreeMap<String, u64>,
+}
+
+/// How a busy worker fared.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Waits {
+    /// For each workflow task, how long it waited for the worker.
+    pub milliseconds: Vec<f64>,
+    /// Seconds that all of it took.
+    pub seconds: f64,
 }
 
 impl Server {
@@ -91,6 +117,36 @@ impl Server {
         })
     }
 
+    /// Brings two heavy workflows to their ends in an empty namespace: `large`, whose history has
+    /// so many megabytes, and `long`, whose history has about so many events. The server's own
+    /// limits are 50 MiB and 51,200 events.
+    ///
+    /// # Errors
+    /// As [`Server::run_demo`].
+    pub fn run_heavy(
+        &self,
+        namespace: &str,
+        megabytes: u32,
+        events: u32,
+    ) -> Result<BTreeMap<String, u64>, Error> {
+        self.run_script(&[("heavy.py", HEAVY)], |command, summary| {
+            command.arg(self.address()).arg(namespace).arg(summary);
+            command.args([megabytes, events].map(|number| number.to_string()));
+        })
+    }
+
+    /// Runs a worker with so many small workflows a second for so many seconds, and tells how long
+    /// their tasks waited for it.
+    ///
+    /// # Errors
+    /// As [`Server::run_demo`].
+    pub fn run_steps(&self, namespace: &str, seconds: u32, rate: u32) -> Result<Waits, Error> {
+        self.run_script(&[("latency.py", LATENCY)], |command, summary| {
+            command.arg(self.address()).arg(namespace).arg(summary);
+            command.args([seconds, rate].map(|number| number.to_string()));
+        })
+    }
+
     fn run_changes(
         &self,
         namespace: &str,
@@ -109,7 +165,7 @@ impl Server {
         files: &[(&str, &str)],
         arguments: impl FnOnce(&mut Command, &Path),
     ) -> Result<T, Error> {
-        let packages = install()?;
+        let mut command = python()?;
         let folder = new_folder("demo")?;
         for (name, text) in files {
             let path = folder.join(name);
@@ -117,18 +173,9 @@ impl Server {
                 .map_err(Error::io(format!("cannot write {}", path.display())))?;
         }
         let summary = folder.join("summary.json");
-        let mut command = Command::new(pip::python()?);
         command.args(files.first().map(|(name, _)| folder.join(name)));
         arguments(&mut command, &summary);
-        output_within(
-            LIMIT,
-            "running the demo's workflows",
-            command
-                .env("PYTHONPATH", packages)
-                .env("PYTHONDONTWRITEBYTECODE", "1")
-                // The user's own profiles are none of the demo's business.
-                .env("TEMPORAL_CONFIG_FILE", "/dev/null"),
-        )?;
+        output_within(LIMIT, "running the demo's workflows", &mut command)?;
         let read = fs::read(&summary)
             .and_then(|text| serde_json::from_slice(&text).map_err(std::io::Error::other))
             .map_err(Error::io("the demo's workflows left no summary"))?;

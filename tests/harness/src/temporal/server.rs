@@ -36,6 +36,7 @@ const MODULE: Module = Module {
         "go.temporal.io/server/cmd/tools/tdbg",
     ],
     arguments: &["-tags=disable_grpc_modules"],
+    sources: &[],
 };
 
 /// Builds the server and its tools where that has not been done; gives the programs' folder:
@@ -89,6 +90,9 @@ impl Server {
         };
         if let Some(tls) = server.options.tls {
             server.make_certificates(tls)?;
+        }
+        if let Some(guarded) = &server.options.guarded {
+            server.cli = server.cli.clone().with_token(&guarded.token);
         }
         server.configure(postgres)?;
         if !server.options.existing {

@@ -78,11 +78,11 @@ impl Codec {
     ) -> Result<Option<Self>, ConfigError> {
         let of_temporal = connect::codec_server(settings);
         let configured = of_temporal.map_err(|error| ConfigError::Temporal(Box::new(error)))?;
-        let own = configured.as_ref().map(|server| server.endpoint.clone());
-        let Some(endpoint) = flags.codec_endpoint.clone().or(own) else { return Ok(None) };
+        let endpoint = flags.codec_endpoint.clone().or(configured.endpoint);
+        let Some(endpoint) = endpoint else { return Ok(None) };
         let auth = match &flags.codec_auth_file {
             Some(path) => Some(secret_line(path)?),
-            None => configured.and_then(|server| server.authorization).map(Secret::new),
+            None => configured.authorization.map(Secret::new),
         };
         let header = |(name, value): &(String, String)| (name.clone(), Secret::new(value));
         let mut headers: Vec<(String, Secret)> = flags.codec_header.iter().map(header).collect();

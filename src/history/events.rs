@@ -36,8 +36,21 @@ pub fn table(history: &Value) -> String {
     table.render()
 }
 
+/// The names and values that an event's own attributes have, with payloads decoded, in full.
+pub fn fields(event: &Value) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    if let Some(Value::Object(attributes)) = attributes(event) {
+        for (name, value) in attributes {
+            if !HIDDEN.contains(&name.as_str()) {
+                describe(name, value, &mut found);
+            }
+        }
+    }
+    found
+}
+
 /// `2026-11-23T02:00:00.123456789Z` to the millisecond.
-fn time(text: &str) -> String {
+pub fn time(text: &str) -> String {
     let parsed = text.parse::<chrono::DateTime<chrono::Utc>>();
     parsed
         .map_or_else(|_| text.to_owned(), |time| time.format("%Y-%m-%d %H:%M:%S%.3fZ").to_string())
@@ -57,22 +70,19 @@ pub fn name(event_type: &str) -> String {
 
 /// What the event's own attributes say, `name=value`.
 fn details(event: &Value) -> String {
-    let Value::Object(fields) = event else { return String::new() };
-    let attributes = fields.iter().find(|(name, _)| name.ends_with("EventAttributes"));
-    let mut found = Vec::new();
-    if let Some((_, Value::Object(attributes))) = attributes {
-        for (name, value) in attributes {
-            if !HIDDEN.contains(&name.as_str()) {
-                describe(name, value, &mut found);
-            }
-        }
-    }
-    found.join(" ")
+    let of_one = |(name, value): (String, String)| format!("{name}={}", shortened(&value));
+    fields(event).into_iter().map(of_one).collect::<Vec<_>>().join(" ")
 }
 
-fn describe(name: &str, value: &Value, found: &mut Vec<String>) {
+fn attributes(event: &Value) -> Option<&Value> {
+    let Value::Object(fields) = event else { return None };
+    let own = fields.iter().find(|(name, _)| name.ends_with("EventAttributes"));
+    own.map(|(_, attributes)| attributes)
+}
+
+fn describe(name: &str, value: &Value, found: &mut Vec<(String, String)>) {
     if payload::is_payload(value) {
-        found.push(format!("{name}={}", shortened(&payload::text(value))));
+        found.push((name.to_owned(), payload::text(value)));
         return;
     }
     match value {
@@ -98,8 +108,8 @@ fn describe(name: &str, value: &Value, found: &mut Vec<String>) {
                 describe(&format!("{name}[{index}]"), item, found);
             }),
         },
-        Value::String(text) => found.push(format!("{name}={}", shortened(text))),
-        other => found.push(format!("{name}={other}")),
+        Value::String(text) => found.push((name.to_owned(), text.clone())),
+        other => found.push((name.to_owned(), other.to_string())),
     }
 }
 
