@@ -119,9 +119,9 @@ impl Command {
         };
         let shown = self.terminal.show(&context.progress);
         let span = crate::logging::run_span(&self.run, J::NAME);
-        let outcome = jobs::run(job, &context).instrument(span).await;
+        let outcome = jobs::run(job, &context).instrument(span.clone()).await;
         shown.close().await;
-        tracing::debug!("requests to the store: {requests}");
+        span.in_scope(|| tracing::debug!("requests to the store: {requests}"));
         Ok(outcome)
     }
 }
