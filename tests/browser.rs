@@ -30,6 +30,15 @@ impl World {
         let sidecar = Sidecar::start(command);
         sidecar.export_when(|job| job["lastGood"].is_object());
         sidecar.job_when("archive", |job| !job["namespaces"].as_array().unwrap().is_empty());
+        // What has just closed has not settled yet.
+        let search = ["history", "search", "-w", "change-0", "--type", "ChangePipeline", "--json"];
+        while stage.run(&search).stdout.is_empty() {
+            let before = sidecar.job_when("archive", |job| job["running"].is_null());
+            assert_eq!(sidecar.post("/api/v1/jobs/archive", Some(TOKEN)).status, 202);
+            sidecar.job_when("archive", |job| {
+                job["running"].is_null() && job["last"]["run"] != before["last"]["run"]
+            });
+        }
         Self { sidecar, _temporal: temporal, _stage: stage }
     }
 
