@@ -53,8 +53,8 @@ type Keeps<'a> = HashMap<&'a str, Vec<KeepReason>>;
 ///
 /// Whole backups are counted among themselves, so a part-failed one never takes a whole one's
 /// place; a part-failed one stays while the same rules, counting both, would keep it.
-/// Candidates dated after `now` stay and are not counted. The newest that passed a drill stays
-/// whatever the rules say: it is the one that is known to restore.
+/// Candidates dated after `now` stay and are not counted. Of the others, the newest that passed a
+/// drill stays whatever the rules say: it is the one that is known to restore.
 pub fn plan(
     candidates: &[Candidate],
     policy: &Policy,
@@ -90,7 +90,7 @@ fn plan_group(
     for candidate in group.iter().filter(|c| c.time > now) {
         keeps.insert(&candidate.id, vec![KeepReason::Future]);
     }
-    if let Some(proven) = group.iter().find(|c| c.drilled && c.whole) {
+    if let Some(proven) = present.iter().find(|c| c.drilled && c.whole) {
         keeps.entry(&proven.id).or_default().push(KeepReason::Drilled);
     }
     if keeps.is_empty()
