@@ -2,22 +2,24 @@
 //!
 //! Debian's `chromium` and `chromium-driver`, installed by apt where that is allowed.
 
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::cache::Part;
-use crate::command::{find, output};
 use crate::error::Error;
+use crate::parts::apt::Packages;
 use crate::process::{Daemon, owned_command};
 use crate::run::{Port, new_folder};
 use crate::s3::http;
 
 const DRIVER: &str = "/usr/bin/chromedriver";
 const CHROMIUM: &str = "/usr/bin/chromium";
+const PACKAGES: Packages = Packages {
+    purpose: "looking at the page in a real browser",
+    packages: &["chromium", "chromium-driver", "fonts-dejavu-core"],
+    programs: &[DRIVER, CHROMIUM],
+};
 const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// The key by which WebDriver names elements.
@@ -31,36 +33,7 @@ const TAB: &str = "\u{e004}";
 /// # Errors
 /// When they cannot be had.
 pub fn install() -> Result<(), Error> {
-    let installed = || Path::new(DRIVER).is_file() && Path::new(CHROMIUM).is_file();
-    if installed() {
-        return Ok(());
-    }
-    let (purpose, hint) =
-        ("looking at the page in a real browser", "apt-get install chromium chromium-driver");
-    if !rustix::process::geteuid().is_root() {
-        return Err(Error::Missing {
-            program: DRIVER.to_owned(),
-            purpose: purpose.to_owned(),
-            hint: hint.to_owned(),
-        });
-    }
-    let apt = find("apt-get", purpose, hint)?;
-    Part {
-        name: "apt-chromium",
-        title: "installing Chromium and its driver from Debian".to_owned(),
-        pins: &["chromium", "chromium-driver"],
-    }
-    .elsewhere(installed, || {
-        output("refreshing Debian's package lists", Command::new(&apt).args(["update", "-q"]))?;
-        output(
-            "installing Debian's chromium and chromium-driver",
-            Command::new(&apt)
-                .args(["install", "-y", "-q", "--no-install-recommends"])
-                .args(["chromium", "chromium-driver", "fonts-dejavu-core"])
-                .env("DEBIAN_FRONTEND", "noninteractive"),
-        )
-        .map(drop)
-    })
+    PACKAGES.ensure()
 }
 
 /// How a browser is set up.

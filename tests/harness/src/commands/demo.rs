@@ -37,6 +37,20 @@ const SETTLED: std::time::Duration = std::time::Duration::from_secs(60);
 /// Temporal's databases.
 const DATABASES: [&str; 2] = ["temporal", "temporal_visibility"];
 
+/// The store below the checkout, without what an earlier demo left in it. Its folder is made by
+/// the first export, that above it is not: a store whose mount is missing has to be noticed.
+fn empty_store() -> Result<PathBuf> {
+    let above = program::checkout().join("target/demo");
+    let store = above.join("store");
+    let cleared = match std::fs::remove_dir_all(&store) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => std::fs::create_dir_all(above),
+    };
+    let failed = |source| Error::Io { doing: format!("cannot empty {}", store.display()), source };
+    cleared.map_err(failed)?;
+    Ok(store)
+}
+
 /// What a restore changes on purpose: a copy must not find the ring that it was copied from.
 const CHANGED_ON_PURPOSE: [&str; 1] = ["public.cluster_membership"];
 
@@ -87,14 +101,7 @@ impl Demo {
         tell(format!("PostgreSQL {} on port {}, empty", options.postgres, target.port()));
         tell(format!("Temporal 1.32.1 on {}", temporal.address()));
         tell(format!("MinIO on {}", minio.endpoint()));
-        let store = program::checkout().join("target/demo/store");
-        match std::fs::remove_dir_all(&store) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                let doing = format!("cannot empty {}", store.display());
-                return Err(Error::Io { doing, source });
-            }
-            _ => {}
-        }
+        let store = empty_store()?;
         // A build of 17 reads every compression; later servers need their own pg_restore.
         let client = postgres::client(if options.postgres == 18 { 18 } else { 17 })?;
         Ok(Self { program, client, source, target, minio, temporal, store })

@@ -1,7 +1,7 @@
 //! `harness test`: every part, then every test of the workspace, then one summary.
 
 use std::io::{self, BufRead as _, BufReader};
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::{install, program, tell};
 
 /// How long the tests may say nothing. Whoever hangs must be named while there is somebody to
-/// read it; building all test binaries from cold takes less, and each test far less.
+/// read it; each test takes far less.
 const SILENCE: Duration = Duration::from_secs(15 * 60);
 
 /// What to test.
@@ -36,17 +36,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let started = Instant::now();
     install::install(install::Parts::All, || Ok(()))?;
     let failed = |source| Error::Io { doing: "running cargo test failed".to_owned(), source };
-    let mut command = program::cargo();
-    command.args(["test", "--locked", "--no-fail-fast"]);
-    if !options.arguments.iter().any(|argument| argument == "-p" || argument == "--package") {
-        command.arg("--workspace");
+    // Built apart: from cold that takes longer than any test may say nothing.
+    let built = cargo_test(options, &["--no-run"]).status().map_err(failed)?;
+    if !built.success() {
+        return Err(failed(std::io::Error::other(format!("the tests do not build: {built}"))));
     }
-    let mut child = command
-        .args(&options.arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(failed)?;
+    let mut child = cargo_test(options, &[]).stdout(Stdio::piped()).spawn().map_err(failed)?;
     let mut tally = Tally::default();
     if let Some(stdout) = child.stdout.take() {
         follow(stdout, &mut tally).map_err(|error| {
@@ -69,6 +64,17 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         return Ok(());
     }
     Err(failed(std::io::Error::other(format!("cargo test ended with {status}"))))
+}
+
+/// `cargo test` with these arguments and those of the command line.
+fn cargo_test(options: &Options, arguments: &[&str]) -> Command {
+    let mut command = program::cargo();
+    command.args(["test", "--locked", "--no-fail-fast"]).args(arguments).stdin(Stdio::null());
+    if !options.arguments.iter().any(|argument| argument == "-p" || argument == "--package") {
+        command.arg("--workspace");
+    }
+    command.args(&options.arguments);
+    command
 }
 
 /// Passes on what the tests print, line by line.

@@ -7,6 +7,9 @@ use crate::cache::Part;
 use crate::command::{find, output};
 use crate::error::Error;
 
+/// Another apt on the machine, an unattended upgrade perhaps, is waited for.
+const PATIENCE: [&str; 2] = ["-o", "DPkg::Lock::Timeout=600"];
+
 /// Programs and the packages that bring them.
 pub(crate) struct Packages {
     /// What they are for, to be read after "for".
@@ -35,9 +38,9 @@ impl Packages {
             || missing().is_none(),
             || {
                 let doing = "refreshing Debian's package lists";
-                output(doing, Command::new(&apt).args(["update", "-q"]))?;
+                output(doing, Command::new(&apt).args(PATIENCE).args(["update", "-q"]))?;
                 let mut install = Command::new(&apt);
-                install.args(["install", "-y", "-q", "--no-install-recommends"]);
+                install.args(PATIENCE).args(["install", "-y", "-q", "--no-install-recommends"]);
                 install.args(self.packages).env("DEBIAN_FRONTEND", "noninteractive");
                 output(&format!("installing {names}"), &mut install)?;
                 missing().map_or(Ok(()), Err)

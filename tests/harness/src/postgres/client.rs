@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::cache::Part;
-use crate::command::{find, output};
+use crate::command::output;
 use crate::error::Error;
+use crate::parts::apt::Packages;
 use crate::parts::{check_platform, pip};
 
 /// Majors whose stock clients can be had.
@@ -16,6 +17,12 @@ const REQUIREMENTS: &str = include_str!("../../tools/clients/requirements.txt");
 
 /// Where Debian's package puts the clients of 15.
 const DEBIAN_15: &str = "/usr/lib/postgresql/15/bin";
+
+const PACKAGES_15: Packages = Packages {
+    purpose: "the stock clients of PostgreSQL 15",
+    packages: &["postgresql-client-15"],
+    programs: &["/usr/lib/postgresql/15/bin/pg_dump"],
+};
 
 /// The stock programs `pg_dump`, `pg_restore`, `psql` and their like, of one major.
 #[derive(Debug, Clone)]
@@ -130,41 +137,6 @@ fn install_wheels() -> Result<PathBuf, Error> {
 
 /// Debian's clients of 15; installed by apt where that is allowed.
 fn debian_15() -> Result<Client, Error> {
-    let bin = Path::new(DEBIAN_15);
-    if !bin.join("pg_dump").is_file() {
-        let hint = "apt-get install postgresql-client-15 (Debian 12, or PostgreSQL's own apt \
-                    repository)";
-        let purpose = "the stock clients of PostgreSQL 15";
-        if !rustix::process::geteuid().is_root() {
-            return Err(Error::Missing {
-                program: format!("{DEBIAN_15}/pg_dump"),
-                purpose: purpose.to_owned(),
-                hint: hint.to_owned(),
-            });
-        }
-        let apt = find("apt-get", purpose, hint)?;
-        Part {
-            name: "apt-postgresql-client-15",
-            title: "installing PostgreSQL clients 15 from Debian".to_owned(),
-            pins: &["postgresql-client-15"],
-        }
-        .elsewhere(
-            || bin.join("pg_dump").is_file(),
-            || {
-                output(
-                    "refreshing Debian's package lists",
-                    Command::new(&apt).args(["update", "-q"]),
-                )?;
-                output(
-                    "installing Debian's postgresql-client-15",
-                    Command::new(&apt)
-                        .args(["install", "-y", "-q", "--no-install-recommends"])
-                        .arg("postgresql-client-15")
-                        .env("DEBIAN_FRONTEND", "noninteractive"),
-                )
-                .map(drop)
-            },
-        )?;
-    }
-    Client::at(15, bin)
+    PACKAGES_15.ensure()?;
+    Client::at(15, Path::new(DEBIAN_15))
 }
